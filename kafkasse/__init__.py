@@ -1,0 +1,1 @@
+"""The HTTP side: views that answer `/events/<topic>/`, and the vocabulary both sides share."""

@@ -1,0 +1,166 @@
+"""GRIP, the protocol between this app and the proxy (https://pushpin.org/docs/protocols/grip/).
+
+The only module on this side that knows the GRIP libraries.  An answer is a *hold* (the proxy keeps the client and
+delivers items to it) or a *page* (the proxy sends it and asks for the next one at once).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, HttpResponse
+from gripcontrol import Channel, parse_grip_uri
+from jwt import PyJWTError
+from jwt.algorithms import HMACAlgorithm
+
+from kafkasse import cursor, sse, topics
+from kafkasse.conf import conf
+from kafkasse.exceptions import ConfigurationError, CursorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kafkasse.stream import Named, Stream
+    from kafkasse.topics import Key
+
+logger = logging.getLogger(__name__)
+
+
+def proxies(url: str, more: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Return the proxies that GRIP URLs name, as dictionaries in django-grip's form (`GRIP_PROXIES`)."""
+    found = [_proxy("GRIP_URL", url)] if url else []
+    found += [_proxy("GRIP_PROXIES", text) for text in more]
+    if not found:
+        raise ConfigurationError("GRIP_URL is not set. Example: GRIP_URL=http://localhost:5561")
+    return found
+
+
+def _proxy(variable: str, url: str) -> dict[str, Any]:
+    """Return one GRIP URL's parts; raise `ConfigurationError`, which never repeats it, when it is malformed."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        found: dict[str, Any] = parse_grip_uri(url) if usable else {}
+    except ValueError:
+        found = {}
+    _require_usable_key(variable, found)
+    if not found:
+        raise ConfigurationError(
+            f"{variable} is not an http:// or https:// URL. Example: {variable}=http://localhost:5561"
+        )
+    if "verify_key" in found:
+        found.setdefault("key", None)  # django-grip asks for the key even where it does not use it
+    return found
+
+
+def _require_usable_key(variable: str, proxy: Mapping[str, Any]) -> None:
+    """Raise `ConfigurationError`, which never repeats it, for a key with which nothing can be published."""
+    key, issuer = proxy.get("key") or "key", proxy.get("control_iss")
+    try:
+        if issuer:
+            HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(key)
+            return
+        token = key if isinstance(key, str) else key.decode("ascii")
+    except (PyJWTError, ValueError, TypeError):
+        token = ""
+    if not re.fullmatch("[!-~]+", token):
+        raise ConfigurationError(
+            f"{variable} has a key that cannot be sent. Example: {variable}=http://localhost:5561?iss=kafkasse&key=a-long-random-text"
+        )
+
+
+def is_trusted(request: HttpRequest) -> bool:
+    """Say whether what the request's GRIP headers say can be relied on: a proxy with one of our keys signed it."""
+    return bool(request.grip.signed)  # type: ignore[attr-defined]
+
+
+def is_forged(request: HttpRequest) -> bool:
+    """Say whether the request claims to come from a proxy, but no key of ours signed it."""
+    forged = "HTTP_GRIP_SIG" in request.META and not request.grip.proxied  # type: ignore[attr-defined]
+    if forged:
+        logger.warning(
+            "A request bears a Grip-Sig that no key in GRIP_URL has signed", extra={"action": "refuse"}
+        )
+    return forged
+
+
+def has_keys() -> bool:
+    """Say whether every proxy has a key, so that signatures are checked."""
+    return all(proxy.get("verify_key") or proxy.get("key") for proxy in conf.GRIP_PROXIES)
+
+
+def last_positions(request: HttpRequest, names: tuple[str, ...]) -> Named:
+    """Return how far the held client is in each partition, as the proxy says in `Grip-Last`: by topic, with its tag.
+
+    Where the proxies have keys, a header that none of them signed is not believed.  Without keys it may have been made
+    up; it can then do no more than choose a position in a topic that the client may read anyway.
+    """
+    found: dict[str, tuple[str, dict[int, int]]] = {}
+    if has_keys() and not is_trusted(request):
+        return found
+    for name, last_id in request.grip.last.items():  # type: ignore[attr-defined]
+        if (parts := topics.parts(name.removeprefix(conf.GRIP_PREFIX))) and parts[0] in names:
+            topic, tag, partition = parts
+            with suppress(CursorError):
+                found.setdefault(topic, (tag, {}))[1][partition] = cursor.decode_number(last_id)
+    return found
+
+
+def stream(body: str) -> HttpResponse:
+    """Return an event stream that ends after `body`.
+
+    Its length is told, so that the proxy notices when this process is killed in the middle of it: it would else take
+    the part for the whole, and go on behind what is missing.
+    """
+    content = body.encode()
+    response = HttpResponse(content, content_type=sse.CONTENT_TYPE)
+    response["Content-Length"] = len(content)
+    response["Cache-Control"] = "no-cache, no-transform"
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+def hold(
+    request: HttpRequest,
+    what: Stream,
+    positions: Mapping[Key, int],
+    body: str,
+    *,
+    next_link: str,
+    timeout: int | None = None,
+) -> HttpResponse:
+    """Return a hold at `positions`, after `body`, in which `%` is escaped; `timeout` is the next link's, in seconds."""
+    instruct = request.grip.start_instruct()  # type: ignore[attr-defined]
+    instruct.set_hold_stream()
+    instruct.set_keep_alive(sse.KEEP_ALIVE, conf.KAFKASSE_KEEP_ALIVE)
+    for key, position in positions.items():
+        channel = Channel(_channel(what, key), prev_id=cursor.encode_number(position))
+        channel.filters.append("build-id")
+        instruct.add_channel(channel)
+    for topic in what.topics:
+        instruct.add_channel(topics.control_channel(topic))
+    # A template of the rest, which the proxy fills in with the last ids of each client's channels.
+    instruct.meta["id_format"] = what.rest_of(
+        positions, lambda key: f"%({conf.GRIP_PREFIX}{_channel(what, key)})s"
+    )
+    response = stream(body)
+    # By hand, as django-grip leaves out a timeout of 0, which asks the proxy to come back at once.
+    seconds = conf.KAFKASSE_NEXT_TIMEOUT if timeout is None else timeout
+    response["Grip-Link"] = f"<{next_link}>; rel=next; timeout={seconds}"
+    return response
+
+
+def page(body: str, *, next_link: str) -> HttpResponse:
+    """Return a page: no hold, so no filter works on `body`, and its size has no limit."""
+    response = stream(body)
+    response["Grip-Link"] = f"<{next_link}>; rel=next"
+    return response
+
+
+def _channel(what: Stream, key: Key) -> str:
+    topic, partition = key
+    return topics.channel(topic, what.tags[topic], partition)

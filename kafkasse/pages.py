@@ -1,0 +1,157 @@
+"""Pages as clients get them: read once and written once for all who want the same.
+
+A page of the log never changes, so it is kept for a while; and who asks for one that is being read waits for it.  A herd of
+clients that come back with the same cursor so costs Kafka a few reads.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import OrderedDict
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from kafkasse import deadline, history, replay
+from kafkasse.conf import conf
+from kafkasse.exceptions import KafkaUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kafkasse.stream import Stream
+    from kafkasse.topics import Key
+
+Place: TypeAlias = tuple[Any, ...]
+
+SECONDS = 60.0
+"""For how long a page is kept; records that are deleted from the log are served so long at the most."""
+FRAME = 40
+"""What an event has besides its value and its id, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A page as text, and the positions that it leads to.
+
+    `complete` says that these are where it was to stop; `breaks` that something was gone from the log.
+    """
+
+    body: str
+    positions: dict[Key, int]
+    complete: bool
+    has_records: bool
+    breaks: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A page, where it was to stop, and until when it is kept."""
+
+    page: Written
+    stop: Mapping[Key, int]
+    until: float
+
+    def fits(self, stop: Mapping[Key, int], now: float) -> bool:
+        """Say whether the page is what would be read now: up to the same place, or full before another."""
+        if now > self.until:
+            return False
+        if self.stop == stop:
+            return True
+        return not self.page.complete and all(at <= stop[key] for key, at in self.page.positions.items())
+
+
+class Pages:
+    """The pages of one process: those that are being read, and the latest of those that have been, up to `max_bytes`."""
+
+    def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_bytes, self._clock = max_bytes, clock
+        self._lock = threading.Lock()
+        self._reading: dict[Place, Future[_Entry]] = {}
+        self._kept: OrderedDict[Place, _Entry] = OrderedDict()
+        self._size = 0
+
+    def page(self, stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int]) -> Written:
+        """Return the page from `start` up to `stop`, or until it is full; raises as `history.page` does."""
+        place = (tuple(stream.tags.items()), stream.partition, tuple(start.items()))
+        while True:
+            with self._lock:
+                entry = self._kept.get(place)
+                if entry and entry.fits(stop, self._clock()):
+                    self._kept.move_to_end(place)
+                    return entry.page
+                other = self._reading.get(place)
+                if other is None:
+                    mine = self._reading[place] = Future()
+                    break
+            entry = _awaited(other)
+            if entry.fits(stop, self._clock()):
+                return entry.page
+        return self._read(mine, place, stream, start, stop)
+
+    def _read(
+        self,
+        mine: Future[_Entry],
+        place: Place,
+        stream: Stream,
+        start: Mapping[Key, int],
+        stop: Mapping[Key, int],
+    ) -> Written:
+        try:
+            entry = _Entry(_written(stream, start, stop), stop, self._clock() + SECONDS)
+        except BaseException as error:
+            with self._lock:
+                del self._reading[place]
+            mine.set_exception(error)
+            raise
+        with self._lock:
+            del self._reading[place]
+            self._keep(place, entry)
+        mine.set_result(entry)
+        return entry.page
+
+    def _keep(self, place: Place, entry: _Entry) -> None:
+        if old := self._kept.pop(place, None):
+            self._size -= _size(old)
+        self._kept[place] = entry
+        self._size += _size(entry)
+        while self._size > self._max_bytes:
+            _place, oldest = self._kept.popitem(last=False)
+            self._size -= _size(oldest)
+
+
+def _awaited(other: Future[_Entry]) -> _Entry:
+    try:
+        return other.result(deadline.left())
+    except FutureTimeoutError as error:
+        raise KafkaUnavailableError from error
+
+
+def _size(entry: _Entry) -> int:
+    """Return about how much memory a page takes."""
+    return sys.getsizeof(entry.page.body) + 200 * len(entry.page.positions)
+
+
+def _written(stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int]) -> Written:
+    frame = FRAME + len(stream.event_id(start))
+    page = history.page(start, stop, conf.KAFKASSE_PAGE_BYTES, frame=frame)
+    body = replay.events(stream, start, page)
+    return Written(body, page.positions, page.complete, bool(page.records), bool(page.lost))
+
+
+_making = threading.Lock()
+
+
+def pages() -> Pages:
+    """Return this process's pages."""
+    with _making:
+        return _pages()
+
+
+@cache
+def _pages() -> Pages:
+    return Pages(conf.KAFKASSE_CACHE_BYTES)

@@ -1,0 +1,291 @@
+"""What the relay has committed, and where the logs begin and end.
+
+Nothing here joins a group, commits, or creates a topic.  Every call ends with the time of its request
+(`kafkasse.deadline`), with `KafkaUnavailableError` when the brokers did not answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from kafkasse import cursor, deadline, topics
+from kafkasse.catalog import UNKNOWN, Catalog, Topic, is_mock
+from kafkasse.conf import conf
+from kafkasse.exceptions import ConfigurationError, KafkaUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from confluent_kafka import Message
+
+    from kafkasse.sse import Headers
+    from kafkasse.topics import Key
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.05
+
+LATEST, EARLIEST = -1, -2  # ListOffsets' own names for the ends of the log
+
+RETRIED = (KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
+"""What a broker says of a partition that was created, or moved, a moment ago."""
+
+DEFAULTS: dict[str, Any] = {
+    # Answer with what is there: a page is a bounded read, and somebody waits for it.
+    "fetch.wait.max.ms": 5,
+    # librdkafka's second of back-off, after its queue was full, costs a page two thirds of its speed.
+    "fetch.queue.backoff.ms": 5,
+    "queued.max.messages.kbytes": 2048,
+    "fetch.message.max.bytes": 524_288,
+    "reconnect.backoff.max.ms": 1000,
+    # What goes wrong is said once for each request that it concerns, not for each attempt to connect.
+    "log_level": 2,
+    "log.connection.close": False,
+}
+OWNED: dict[str, Any] = {
+    # A record that is not there any more has to be seen, not skipped.
+    "auto.offset.reset": "error",
+    "isolation.level": "read_committed",
+    "enable.partition.eof": True,
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "allow.auto.create.topics": False,
+    "socket.connection.setup.timeout.ms": 2000,
+}
+RELAYS_OWN = frozenset({"group.instance.id", "group.protocol", "group.remote.assignor", "topic.blacklist"})
+
+
+def consumer() -> Consumer:
+    """Return a consumer that never joins the relay's group, though it bears its name.
+
+    Raises `ConfigurationError` for a setting that librdkafka does not know or take.
+    """
+    try:
+        return Consumer({**DEFAULTS, **_theirs(), **OWNED}, logger=logger)
+    except (KafkaException, TypeError, ValueError) as error:
+        raise refused(error) from error
+
+
+def _theirs() -> dict[str, Any]:
+    return {name: value for name, value in conf.KAFKA_CONSUMER_CONFIG.items() if name not in RELAYS_OWN}
+
+
+def refused(error: Exception) -> ConfigurationError:
+    """Return what to raise for a configuration that librdkafka does not take."""
+    what = error.args[0].str() if isinstance(error, KafkaException) else error
+    return ConfigurationError(f"KAFKA_CONSUMER_CONFIG is refused by librdkafka: {what}")
+
+
+def ends(
+    consumer: Consumer, partitions: Iterable[TopicPartition], which: int, timeout: float
+) -> dict[tuple[str, int], int]:
+    """Return where the log of each partition begins (`EARLIEST`) or ends (`LATEST`), by topic and partition.
+
+    The log of a partition that does not exist is empty.  Blocks and raises as `offsets` does.
+    """
+    return {key: max(0, place) for key, place in offsets(consumer, partitions, which, timeout).items()}
+
+
+def offsets(
+    consumer: Consumer, partitions: Iterable[TopicPartition], at: int, timeout: float
+) -> dict[tuple[str, int], int]:
+    """Return the offset of each partition's first record that was written at or after `at`, in milliseconds.
+
+    By topic and partition, negative where there is none.  `at` may be `EARLIEST` or `LATEST`.  Blocks for `timeout`
+    seconds at the most, and raises what librdkafka raises; so a partition without a leader is never taken for an empty
+    one.
+    """
+    asked = [TopicPartition(each.topic, each.partition, at) for each in partitions]
+    end = time.monotonic() + timeout
+    try:
+        found = consumer.offsets_for_times(asked, timeout) if asked else []
+    except KafkaException as error:
+        if error.args[0].code() not in UNKNOWN:
+            raise
+        if len(asked) == 1:
+            return {(asked[0].topic, asked[0].partition): -1}
+        # One of them, deleted a moment ago, spoils the answer for all.
+        one_by_one = (offsets(consumer, [each], at, deadline.until(end)) for each in asked)
+        return {key: place for found in one_by_one for key, place in found.items()}
+    _raise_errors(found)
+    return {(each.topic, each.partition): each.offset for each in found}
+
+
+def _raise_errors(found: Iterable[TopicPartition]) -> None:
+    """Raise what a broker says of one partition alone, unless that there is none."""
+    for each in found:
+        if each.error and each.error.code() not in UNKNOWN:
+            raise KafkaException(each.error)
+
+
+def headers_of(message: Message) -> Headers:
+    """Return a record's headers, or none when one of their names is not UTF-8: the client library cannot read them."""
+    try:
+        return cast("Headers", message.headers())
+    except (UnicodeDecodeError, SystemError):
+        return None
+
+
+def committed(
+    consumer: Consumer,
+    partitions: list[TopicPartition],
+    timeout: float,
+    tags: Mapping[str, str] | None = None,
+) -> dict[tuple[str, int], int | None]:
+    """Return the group's position in each partition, by topic and partition; None where it has committed none.
+
+    `tags` are the topics' present ones: the relay commits them along, and a position that it had in an earlier topic of
+    the name is none.  Without them, each counts.  Blocks for `timeout` seconds at the most, and raises what librdkafka raises; so a broker that
+    cannot answer is never taken for a group that has no position.
+    """
+    found = consumer.committed(partitions, timeout)
+    _raise_errors(found)
+    return {
+        (each.topic, each.partition): each.offset if each.offset >= 0 and _is_present(each, tags) else None
+        for each in found
+    }
+
+
+def _is_present(place: TopicPartition, tags: Mapping[str, str] | None) -> bool:
+    """Say whether a committed position is one in the topic that there is now, as far as it says which it is of."""
+    return tags is None or not place.metadata or place.metadata == tags.get(place.topic)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of some topics: the tag of each, and the relay's position in each of their partitions.
+
+    A position is None where none is committed.  A topic that does not exist yet is treated as one with a partition 0
+    that is still empty: the first record that is ever written to it is then what its holds wait for.
+    """
+
+    tags: dict[str, str]
+    positions: dict[Key, int | None]
+    missing: frozenset[str] = frozenset()
+
+
+class Lookup:
+    """Committed positions of a group, asked for once for all requests that arrive before the question is put.
+
+    The positions are the truth that relay and views share, so an answer that was under way when a request arrived is
+    too old for it; one that has not begun yet is not.
+    """
+
+    def __init__(self) -> None:
+        self._consumer = consumer()
+        self._catalog = Catalog(self._consumer, {**DEFAULTS, **_theirs()})
+        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafkasse-lookup")
+        self._waiting: dict[tuple[str, ...], Future[Known]] = {}
+        self._heard: dict[str, Topic] = {}
+
+    def committed(self, names: tuple[str, ...]) -> Known:
+        """Return what is known of the topics that are called so."""
+        with self._lock:
+            if not self._waiting:
+                self._thread.submit(self._answer)
+            future = self._waiting.setdefault(names, Future())
+        try:
+            return future.result(deadline.left())
+        except (FutureTimeoutError, KafkaException) as error:
+            raise KafkaUnavailableError from error
+
+    def ends(self, partitions: Iterable[Key], which: int) -> dict[Key, int]:
+        """Return where the log of each partition begins (`EARLIEST`) or ends (`LATEST`)."""
+        return {key: max(0, place) for key, place in self.at(partitions, which).items()}
+
+    def at(self, partitions: Iterable[Key], milliseconds: int) -> dict[Key, int]:
+        """Return the offset of each partition's first record from a time on, negative where there is none."""
+        asked = [TopicPartition(*key) for key in partitions]
+        end = time.monotonic() + deadline.left()
+        while True:
+            try:
+                return offsets(self._consumer, asked, milliseconds, deadline.until(end))
+            except KafkaException as error:
+                if error.args[0].code() not in RETRIED or time.monotonic() > end:
+                    raise KafkaUnavailableError from error
+                time.sleep(RETRY_SECONDS)
+
+    def _answer(self) -> None:
+        """Answer all who wait by now; whoever comes later waits for the next call."""
+        with self._lock:
+            asked, self._waiting = self._waiting, {}
+        try:
+            with deadline.begun():
+                answers = self._ask(list(asked))
+        except Exception as error:  # noqa: BLE001 - handed to those who wait
+            for future in asked.values():
+                future.set_exception(error)
+        else:
+            for names, future in asked.items():
+                future.set_result(answers[names])
+
+    def _ask(self, asked: list[tuple[str, ...]]) -> dict[tuple[str, ...], Known]:
+        """Ask for all topics at once, then for all positions."""
+        found = self._catalog.topics({name for names in asked for name in names}, deadline.left())
+        self._make_known(found)
+        tags = {name: topic.tag for name, topic in found.items()}
+        partitions = [
+            TopicPartition(name, each) for name, topic in found.items() for each in range(topic.partitions)
+        ]
+        places = committed(self._consumer, partitions, deadline.left(), tags) if partitions else {}
+        return {names: _known(names, found, places) for names in asked}
+
+    def _make_known(self, found: Mapping[str, Topic]) -> None:
+        """Have the consumer hear of what is new: it would take a partition that it does not know for an empty one."""
+        for name, topic in found.items():
+            if self._heard.get(name) != topic:
+                self._consumer.list_topics(name, deadline.left())
+                self._heard[name] = topic
+
+    def topics(self) -> list[str]:
+        """Return the names of the topics that are served, in order."""
+        names = self._metadata().topics
+        return sorted(name for name in names if topics.is_public(name, conf.KAFKASSE_TOPIC_PATTERN))
+
+    def knows_times(self) -> bool:
+        """Say whether the broker can look up a time; librdkafka's mock cluster finds nothing for any."""
+        return not is_mock(self._metadata())
+
+    def _metadata(self) -> Any:
+        """Return what librdkafka says of the cluster, a `ClusterMetadata`."""
+        # In the thread of the look-ups: librdkafka makes metadata requests wait for each other, beyond their time-outs.
+        asked = self._thread.submit(self._consumer.list_topics, timeout=deadline.SECONDS)
+        try:
+            return asked.result(deadline.left())
+        except (FutureTimeoutError, KafkaException) as error:
+            asked.cancel()
+            raise KafkaUnavailableError from error
+
+
+def _known(names: tuple[str, ...], found: Mapping[str, Topic], places: Mapping[Key, int | None]) -> Known:
+    tags: dict[str, str] = {}
+    positions: dict[Key, int | None] = {}
+    for name in names:
+        topic = found.get(name, Topic(cursor.tag(name), 1))
+        tags[name] = topic.tag
+        positions |= {(name, each): places.get((name, each)) for each in range(topic.partitions)}
+    return Known(tags, positions, frozenset(names) - found.keys())
+
+
+_making = threading.Lock()
+
+
+def lookup() -> Lookup:
+    """Return this process's look-up, made at the first request: librdkafka's threads do not survive a fork."""
+    with _making:
+        return _lookup()
+
+
+@cache
+def _lookup() -> Lookup:
+    return Lookup()

@@ -1,0 +1,255 @@
+"""`/events/<topic>/` and what belongs to it.
+
+The three ways to ask for events differ in what the proxy does with the answer's body (docs/explanation/how-it-works.md):
+
+- `events`: a client's first request.  If all that it misses fits into the first answer, that is a hold, and the proxy
+  filters its body (`%` has to be escaped); if not, it is a page, which the proxy passes on as it is.
+- `refill`: the proxy asks on behalf of a held client, whose positions it names in `Grip-Last`.  It filters the answer.
+- `follow`: the proxy comes for what follows a page.  It does not filter the answer, and may not have subscribed the
+  client to anything yet; so the last records are left to a `refill`, which it is asked to make at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import TYPE_CHECKING
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from kafkasse import access, direct, documents, grip, history, pages, positions, replay, resume, scope, sse
+from kafkasse.conf import conf
+from kafkasse.exceptions import (
+    CursorError,
+    KafkaUnavailableError,
+    ParameterError,
+    TooManyChannelsError,
+)
+from kafkasse.guard import RETRYABLE, readable, why
+from kafkasse.start import Now
+from kafkasse.stream import with_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.http.response import HttpResponseBase
+
+    from kafkasse.pages import Written
+    from kafkasse.positions import Known
+    from kafkasse.replay import Start
+    from kafkasse.stream import Named, Stream
+    from kafkasse.topics import Key
+
+logger = logging.getLogger(__name__)
+
+FIRST_HOLD_BYTES = 60_000
+"""The largest body of a first answer that holds: the proxy refuses one of 100,000 bytes."""
+JOIN_BYTES = 200_000
+"""How much may be left to a refill, whose every byte the proxy looks at; what is more goes as another page before it."""
+STALE_SECONDS = 0.1
+"""How long a commit may take, once its item has been published."""
+LOOK_SECONDS = 0.01
+"""How soon it is looked for again."""
+UNREACHABLE_SECONDS = 5
+"""When the proxy asks again for a held client, after Kafka could not be reached."""
+MISSING_SECONDS = 8
+"""When it asks again at the latest for a client of a topic that did not exist: should the relay's hint come too soon."""
+
+
+@readable
+def events(request: HttpRequest, topics: tuple[str, ...]) -> HttpResponseBase:
+    """Open the stream of `topics`: from where the client's cursor says, or its URL; else from now on.
+
+    Who asks for JSON gets a page of it instead.
+    """
+    text = request.headers.get("Last-Event-ID") or request.GET.get("last_event_id", "")
+    try:
+        form = documents.form(request)
+        stream, start, known = scope.opened(request, topics, text)
+    except TooManyChannelsError as error:
+        return documents.refusal(400, {"error": str(error)})
+    except ParameterError as error:
+        fields = {"error": str(error), "parameter": error.parameter, "accepted": error.accepted}
+        return documents.refusal(400, fields)
+    if form == "sse" and direct.is_wanted(request):
+        return direct.response(request, stream, start, known)
+    if form == "sse":
+        return _stream(request, stream, start, known, comes_back=bool(text))
+    is_bounded = stream.end is not None
+    bounded = stream if is_bounded else resume.bounded(stream, Now(), known.positions, time.time())
+    size, most = conf.KAFKASSE_PAGE_BYTES, conf.KAFKASSE_PAGE_RECORDS
+    found = history.page(start.positions, _stop(bounded, start, known), size, max_records=most, headers=True)
+    return documents.page(request, form, bounded, start, found, has_more=not is_bounded)
+
+
+def _stream(
+    request: HttpRequest, stream: Stream, start: Start, known: Known, *, comes_back: bool
+) -> HttpResponseBase:
+    """Return the first answer of a stream: the end, the hold, or a page."""
+    page = _page(stream, start, known)
+    body = replay.opening(stream, start) + page.body
+    if page.complete and stream.end is not None:
+        if comes_back and not (page.has_records or page.breaks or start.resets):
+            return HttpResponse(status=204)  # tells an EventSource that came back that there is no more
+        return grip.stream(body + replay.ending(stream, page.positions))
+    if page.complete and len(body) <= FIRST_HOLD_BYTES:
+        escaped = sse.escape(body)
+        if len(escaped.encode()) <= FIRST_HOLD_BYTES:
+            return _hold(request, stream, known, page.positions, escaped)
+    return _next_page(stream, page.positions, body)
+
+
+@readable
+def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> HttpResponseBase:
+    """Answer the proxy, for a held client, with what the client misses up to the relay's position."""
+    stream = _with_terms(topics, terms)
+    named = grip.last_positions(request, topics)
+    if not named:
+        return events(request, topics)
+    try:
+        known = scope.known(stream)
+        stream = resume.ended_by_now(stream.tagged(known.tags), known.positions, time.time())
+        start = resume.resumed(named, known)
+        is_behind = False
+        if stream.end is None:
+            known, is_behind = _newly_committed(stream, start, known)
+        page = _page(stream, start, known)
+        body = replay.resets(stream, start) + page.body
+        if stream.end is None and not body:
+            body = _heartbeat(stream, page.positions, is_behind=is_behind)
+    except RETRYABLE as error:
+        logger.warning("%s", why(error), extra={"topic": stream.name, "action": "hold"})
+        return _hold_on(request, stream, named)
+    if page.complete and stream.end is not None:
+        return grip.stream(sse.escape(body + replay.ending(stream, page.positions)))
+    body = sse.escape(body)
+    return (
+        _hold(request, stream, known, page.positions, body)
+        if page.complete
+        else _next_page(stream, page.positions, body)
+    )
+
+
+def _hold_on(request: HttpRequest, stream: Stream, named: Named) -> HttpResponseBase:
+    """Hold the client where it is, while Kafka cannot be reached."""
+    stream = stream.tagged({topic: tag for topic, (tag, _places) in named.items()})
+    positions = {(topic, each): at for topic, (_tag, places) in named.items() for each, at in places.items()}
+    link = _link("refill", stream)
+    return grip.hold(request, stream, positions, sse.KEEP_ALIVE, next_link=link, timeout=UNREACHABLE_SECONDS)
+
+
+def _heartbeat(stream: Stream, positions: Mapping[Key, int], *, is_behind: bool) -> str:
+    """Return what keeps a silent client's connection alive.  The proxy's own comment is no help there: docs/adr/0011."""
+    now = time.time()
+    lag, age = resume.behind(positions, now) if is_behind else (0, 0)
+    return replay.heartbeat(stream, positions, lag, age, now)
+
+
+def _newly_committed(stream: Stream, start: Start, known: Known) -> tuple[Known, bool]:
+    """Return what is known once the relay is ahead of `start`, if it gets there in time.
+
+    Why else would the proxy ask?  Most likely an item did not fit, whose commit has not arrived yet.  Where the log has
+    no more than the client, it asks because it always does after a while; nothing is waited for then, and the second
+    value is False.
+    """
+    end = time.monotonic() + STALE_SECONDS
+    waits = resume.stops(start.positions, known.positions) == start.positions
+    if waits and not resume.is_behind(start):
+        return known, False
+    while waits and time.monotonic() < end:
+        time.sleep(LOOK_SECONDS)
+        known = scope.known(stream)
+        waits = resume.stops(start.positions, known.positions) == start.positions
+    return known, True
+
+
+@readable
+def follow(request: HttpRequest, topics: tuple[str, ...], position: str, terms: str = "") -> HttpResponseBase:
+    """Answer the proxy with what follows a page: one more page, or the hold."""
+    stream = _with_terms(topics, terms)
+    try:
+        named = stream.named(position)
+    except CursorError:
+        raise Http404("No such page.") from None
+    known = scope.known(stream)
+    stream = stream.tagged(known.tags)
+    start = resume.resumed(named, known)
+    page = _page(stream, start, known)
+    body = replay.resets(stream, start) + page.body
+    if page.complete and stream.end is not None:
+        return grip.stream(body + replay.ending(stream, page.positions))
+    if page.complete and len(page.body) <= JOIN_BYTES and not (start.resets or page.breaks):
+        return _join(request, stream, known, start, page)
+    return _next_page(stream, page.positions, body)
+
+
+def _join(
+    request: HttpRequest, stream: Stream, known: Known, start: Start, page: Written
+) -> HttpResponseBase:
+    """Subscribe the client; what is still missing is read again once it cannot miss what comes meanwhile."""
+    if page.has_records:
+        return _hold(request, stream, known, start.positions, "", timeout=0)
+    return _hold(request, stream, known, page.positions, "")
+
+
+def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:
+    try:
+        return with_terms(topics, terms)
+    except CursorError:
+        raise Http404("No such stream.") from None
+
+
+def _page(stream: Stream, start: Start, known: Known) -> Written:
+    return pages.pages().page(stream, start.positions, _stop(stream, start, known))
+
+
+def _stop(stream: Stream, start: Start, known: Known) -> dict[Key, int]:
+    return resume.stops(start.positions, known.positions if stream.end is None else stream.end)
+
+
+def _next_page(stream: Stream, positions: Mapping[Key, int], body: str) -> HttpResponseBase:
+    return grip.page(body, next_link=_link("follow", stream, stream.event_id(positions)))
+
+
+def _hold(
+    request: HttpRequest,
+    stream: Stream,
+    known: Known,
+    positions: Mapping[Key, int],
+    body: str,
+    *,
+    timeout: int | None = None,
+) -> HttpResponseBase:
+    """Hold the client; all holds that want the same share a link, so that one answer serves who is at the same place."""
+    if timeout is None:
+        timeout = stream.heartbeat or conf.KAFKASSE_NEXT_TIMEOUT
+        if known.missing:
+            timeout = min(timeout, MISSING_SECONDS)
+        if stream.until is not None:
+            timeout = min(timeout, max(1, math.ceil(stream.until / 1000 - time.time())))
+    return grip.hold(request, stream, positions, body, next_link=_link("refill", stream), timeout=timeout)
+
+
+def _link(name: str, stream: Stream, *places: str) -> str:
+    terms = [stream.terms()] if stream.terms() else []
+    return reverse(f"kafkasse:{name}", args=[stream.topics, *places, *terms])
+
+
+@readable
+def record(request: HttpRequest, topics: tuple[str, ...], partition: int, offset: int) -> HttpResponseBase:
+    """Return one record as JSON."""
+    return documents.record(request, topics[0], partition, offset)
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """Say what runs here, and list the topics with their URLs."""
+    try:
+        names = [name for name in positions.lookup().topics() if access.may_read(request, name)]
+    except KafkaUnavailableError:
+        names = None
+    return render(request, "kafkasse/index.html", {"topics": names})

@@ -1,0 +1,1 @@
+"""Commands that are not needed in production: a Kafka without Kafka, and something to watch."""

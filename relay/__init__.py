@@ -1,0 +1,1 @@
+"""The Kafka side: reads every topic and republishes its records to the GRIP proxy."""

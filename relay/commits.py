@@ -1,0 +1,68 @@
+"""Committing positions, one request at a time.
+
+A broker answers the requests of one connection in order, and takes 5 ms and longer for a commit (Kafka 4's
+`group.coordinator.append.linger.ms`).  One commit for each of a hundred publishes a second piled up to 200 of them, 5 s,
+and the heartbeats behind them came too late: the group gave the relay up.  So what is published meanwhile goes with the
+next commit; the newest position of a partition says all.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kafkasse.topics import Key
+
+logger = logging.getLogger(__name__)
+
+
+class Commits:
+    """The positions that are still to be committed, and whether a request is under way."""
+
+    def __init__(self) -> None:
+        self._pending: dict[Key, TopicPartition] = {}
+        self._sent: dict[Key, TopicPartition] = {}
+        self.under_way = False
+
+    def add(self, positions: Mapping[Key, tuple[int, str]]) -> None:
+        """Take note of positions, each with the tag of its topic; `send` commits both (`kafkasse.positions.committed`)."""
+        self._pending |= {key: TopicPartition(*key, *place) for key, place in positions.items()}
+
+    def send(self, consumer: Consumer, *, wait: bool = False) -> None:
+        """Commit what is pending, unless a request is under way; with `wait` in any case, and return when it is done.
+
+        A commit that fails is no loss: it goes with the next one, and what a crash leaves uncommitted is published
+        twice, which the chain makes harmless.
+        """
+        if not self._pending or (self.under_way and not wait):
+            return
+        pending, self._pending = self._pending, {}
+        offsets = list(pending.values())
+        try:
+            if wait:
+                consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                consumer.commit(offsets=offsets, asynchronous=True)
+                self._sent, self.under_way = pending, True
+        except KafkaException as error:
+            logger.debug("Commit failed: %s", error)
+            self._pending = pending | self._pending
+
+    def answered(self, error: KafkaError | None, _partitions: list[TopicPartition]) -> None:
+        """Take the answer, from librdkafka's callback.  The next request is not made from here: it would never end."""
+        self.under_way = False
+        if error is not None:
+            logger.debug("Commit failed: %s", error)
+            self._pending = self._sent | self._pending
+        self._sent = {}
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Drop what belongs to another relay by now."""
+        for key in keys:
+            self._pending.pop(key, None)
+            self._sent.pop(key, None)

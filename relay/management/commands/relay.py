@@ -1,0 +1,37 @@
+"""`manage.py relay`: republish every Kafka topic to the GRIP proxies until a signal says stop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from kafkasse.conf import conf as kafkasse_conf
+from kafkasse.exceptions import FencedError
+from relay import status
+from relay.conf import conf
+from relay.instance import instance_id
+from relay.publisher import HTTPPublisher
+from relay.runner import Runner
+from relay.shutdown import stop_on_signal
+from relay.source import Source
+
+
+class Command(BaseCommand):
+    """Parse, build, run, exit code."""
+
+    help = "Republish the records of every Kafka topic to the GRIP proxies, as Server-Sent Events."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until the first SIGTERM or SIGINT; exit code 1 when another relay has taken this one's name."""
+        config = kafkasse_conf.KAFKA_CONSUMER_CONFIG
+        with stop_on_signal() as stop, instance_id(config["group.id"], conf.RELAY_INSTANCE_ID) as instance:
+            source = Source(config, instance, kafkasse_conf.KAFKASSE_TOPIC_PATTERN, stop)
+            publisher = HTTPPublisher(kafkasse_conf.GRIP_PROXIES, conf.RELAY_PUBLISH_TIMEOUT)
+            runner = Runner(
+                source, publisher, stop, kafkasse_conf.GRIP_PREFIX, after_tick=status.reporter(self.stdout)
+            )
+            try:
+                runner.run()
+            except FencedError as error:
+                raise CommandError(str(error)) from error

@@ -1,0 +1,129 @@
+"""Publishing to the GRIP proxies over HTTP (https://pushpin.org/docs/protocols/grip/#http-publishing).
+
+Not through pubcontrol's client: its asynchronous queue swallows failures, and its synchronous call has no time-out.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+import jwt
+import urllib3
+
+from kafkasse.exceptions import PublishError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+logger = logging.getLogger(__name__)
+
+TOKEN_SECONDS = 3600
+REFUSED = frozenset({400, 413, 422})
+"""Statuses by which a proxy says that it will never accept this body, whenever it is sent."""
+
+
+class RefusedError(PublishError):
+    """The proxy refuses the items themselves; they cannot be published, whenever they are sent."""
+
+
+class Publisher(Protocol):
+    """What the runner needs of a publisher."""
+
+    def publish(self, body: str) -> None:
+        """Return once a proxy has accepted `body`, a JSON document with GRIP items.
+
+        Blocks for as long as the time-out allows.  Raises `RefusedError` where no attempt can ever succeed, and
+        `PublishError` where a later one may.
+        """
+
+
+class Proxy:
+    """One proxy's publish endpoint, from a dictionary as `gripcontrol.parse_grip_uri` returns it."""
+
+    def __init__(self, config: Mapping[str, Any], timeout: float) -> None:
+        self._url = _publish_url(config["control_uri"])
+        self._config = config
+        self.name = urlsplit(self._url).netloc.rpartition("@")[2]
+        self._http = urllib3.PoolManager(
+            timeout=urllib3.Timeout(total=timeout, connect=min(timeout, 3)), retries=False
+        )
+
+    def post(self, body: bytes) -> None:
+        """Send `body`; raise `RefusedError` or `PublishError` for any answer but success."""
+        try:
+            answer = self._http.request("POST", self._url, body=body, headers=self._headers())
+        except urllib3.exceptions.HTTPError as error:
+            raise PublishError(f"{self.name}: {error.__class__.__name__}") from error
+        if answer.status in REFUSED:
+            raise RefusedError(f"{self.name} refuses the items: {answer.data[:200]!r}")
+        if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's success
+            raise PublishError(f"{self.name} answers {answer.status}")
+
+    def _headers(self) -> dict[str, str]:
+        # Pushpin's publish server closes each connection; to say so saves it the wait for a second request.
+        headers = {"Content-Type": "application/json", "Connection": "close"}
+        key = self._config.get("key")
+        if key and (issuer := self._config.get("control_iss")):
+            claims = {"iss": issuer, "exp": int(time.time()) + TOKEN_SECONDS}
+            headers["Authorization"] = f"Bearer {jwt.encode(claims, key)}"
+        elif key:
+            headers["Authorization"] = f"Bearer {key.decode() if isinstance(key, bytes) else key}"
+        return headers
+
+
+def _publish_url(control_uri: str) -> str:
+    """Return the URL to post to: `publish/` below the control URI, whose query stays."""
+    parts = urlsplit(control_uri)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/publish/"))
+
+
+class HTTPPublisher:
+    """Publishes to every proxy, and is content when one of them accepts.
+
+    A proxy that missed items is no loss: its clients see the gap in the chain and are repaired from the log.  So one
+    that is down neither stops the others nor is waited for; it is tried again with each publish, one at a time.
+    """
+
+    def __init__(self, proxies: Sequence[Mapping[str, Any]], timeout: float) -> None:
+        self._proxies = [Proxy(config, timeout) for config in proxies]
+        self._attempts: dict[Proxy, Future[PublishError | None]] = {}
+        self._down: set[Proxy] = set()
+        self._threads = ThreadPoolExecutor(len(self._proxies), thread_name_prefix="relay-publish")
+
+    def publish(self, body: str) -> None:
+        """Send `body` to all proxies at once; see `Publisher.publish`."""
+        content = body.encode()
+        errors = [self._attempt(self._proxies[0], content)] if len(self._proxies) == 1 else self._all(content)
+        if all(errors):
+            raise next((error for error in errors if isinstance(error, RefusedError)), errors[0])  # type: ignore[misc]
+
+    def _all(self, content: bytes) -> list[PublishError | None]:
+        """Return what came of it at the proxies that are up; at all of them when it is accepted nowhere else."""
+        up = [proxy for proxy in self._proxies if proxy not in self._down]
+        idle = [each for each in self._proxies if each not in self._attempts or self._attempts[each].done()]
+        for proxy in idle:
+            self._attempts[proxy] = self._threads.submit(self._attempt, proxy, content)
+        errors = [self._attempts[proxy].result() for proxy in idle if proxy in up]
+        if all(errors):
+            errors += [self._attempts[proxy].result() for proxy in idle if proxy not in up]
+        return errors or [PublishError("every proxy is still busy with an earlier publish")]
+
+    def _attempt(self, proxy: Proxy, content: bytes) -> PublishError | None:
+        """Return what went wrong, if anything; say when a proxy goes and comes back, once each."""
+        try:
+            proxy.post(content)
+        except PublishError as error:
+            if proxy not in self._down and not isinstance(error, RefusedError):
+                self._down.add(proxy)
+                logger.warning(
+                    "Proxy does not accept items, trying on: %s", error, extra={"action": "publish"}
+                )
+            return error
+        if proxy in self._down:
+            self._down.discard(proxy)
+            logger.info("Proxy accepts items again: %s", proxy.name, extra={"action": "publish"})
+        return None

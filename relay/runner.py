@@ -1,0 +1,203 @@
+"""The relay's loop: read, chunk, publish, commit.  Knows neither Kafka nor HTTP."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from kafkasse.exceptions import KafkaUnavailableError, PublishError
+from relay import chunks
+from relay.pacing import Pacer
+from relay.publisher import RefusedError
+from relay.reminders import Reminders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from threading import Event
+
+    from kafkasse.topics import Key
+    from relay.chunks import Item, Run
+    from relay.publisher import Publisher
+
+logger = logging.getLogger(__name__)
+
+READ_TIMEOUT = 0.25
+"""Seconds to wait for a first record: how soon a stop is noticed when nothing comes."""
+SHORTEST_BACKOFF, LONGEST_BACKOFF = 0.1, 1.0
+
+
+class Source(Protocol):
+    """What the runner needs of a source; `relay.source.Source` documents each."""
+
+    def start(self) -> None:
+        """Begin; may raise `KafkaUnavailableError`, and be called again."""
+
+    def read(self, timeout: float) -> list[Run]:
+        """Return what has been written since, waiting up to `timeout` seconds for a first record."""
+        raise NotImplementedError
+
+    def wait(self, seconds: float) -> None:
+        """Pass the time without reading."""
+
+    def positions(self) -> Mapping[Key, int]:
+        """Return where each partition of this relay is."""
+        raise NotImplementedError
+
+    def tag(self, topic: str) -> str:
+        """Return which topic of its name one of this relay's is."""
+        raise NotImplementedError
+
+    def appeared(self) -> set[str]:
+        """Return the topics that got partitions, or became others, since the last call."""
+        raise NotImplementedError
+
+    def commit(self, items: Iterable[Item], *, wait: bool = False) -> None:
+        """Commit the positions after `items`."""
+
+    def lag(self) -> int:
+        """Return how many records are still to be read, about."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End; blocks for a few seconds at the most."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """What the relay has done since it started, for its status line."""
+
+    records: int = 0
+    items: int = 0
+    publishes: int = 0
+    last_publish: float | None = None
+
+
+@dataclass(slots=True)
+class Runner:
+    """One relay: its parts, and what it has done."""
+
+    source: Source
+    publisher: Publisher
+    stop: Event
+    prefix: str = ""
+    pacer: Pacer = field(default_factory=Pacer)
+    reminders: Reminders = field(default_factory=Reminders)
+    clock: Callable[[], float] = time.monotonic
+    totals: Totals = field(default_factory=Totals)
+    after_tick: Callable[[Runner], None] = lambda _runner: None
+
+    def run(self) -> None:
+        """Relay until `stop` is set; then the publish in flight is finished and committed."""
+        self._start()
+        try:
+            while not self.stop.is_set():
+                self.tick()
+                self.after_tick(self)
+        except KafkaUnavailableError:
+            logger.info("Stopped before Kafka came back", extra={"action": "stop"})
+        finally:
+            self.source.close()
+
+    def _start(self) -> None:
+        """Start the source, however long Kafka may take to appear."""
+        said = False
+        while not self.stop.is_set():
+            try:
+                self.source.start()
+            except KafkaUnavailableError as error:
+                if not said:
+                    logger.warning("%s; trying on", error, extra={"action": "connect"})
+                said = True
+                self.stop.wait(LONGEST_BACKOFF)
+            else:
+                return
+
+    def tick(self) -> None:
+        """Do one round: what has been written since the last one becomes items, and is published and committed."""
+        # Before reading: what arrives meanwhile then shares the next item.
+        if self._rested():
+            self._remind()
+            self._relay(self.source.read(READ_TIMEOUT))
+
+    def _remind(self) -> None:
+        """Have clients repaired that lack the last items of a partition.  All that has been read is published by now."""
+        positions = self.source.positions()
+        due = self.reminders.due(positions.keys(), self.clock())
+        self._tell(
+            chunks.reminder(
+                topic, self.source.tag(topic), partition, positions[topic, partition], self.prefix
+            )
+            for topic, partition in due
+        )
+
+    def _rested(self) -> bool:
+        """Leave the proxy its time; return False when a stop came first."""
+        return not self.stop.wait(self.pacer.rest(self.clock()))
+
+    def _relay(self, runs: list[Run]) -> None:
+        self._tell(chunks.hint(name, self.prefix) for name in sorted(self.source.appeared()))
+        # Built one batch at a time, while the proxy works on the one before: the rest is no lost time.
+        items = (item for run in runs for item in chunks.build(run, self.prefix))
+        for batch in chunks.batches(items):
+            if not (self._rested() and self._deliver(batch)):
+                return
+
+    def _deliver(self, batch: list[Item]) -> bool:
+        """Publish a batch and commit it; return False when a stop came first."""
+        refused = [item for item in batch if item.body is None]
+        body = chunks.body(item.body for item in batch if item.body is not None)
+        try:
+            if len(refused) < len(batch) and not self._publish(body):
+                return False
+        except RefusedError as error:
+            logger.warning("%s; the clients fetch these records from the log", error)
+            refused = batch
+        # What cannot be published is fetched from the log by its clients, who may read up to the committed position:
+        # so that has to be there first.
+        self.source.commit(batch, wait=bool(refused))
+        gaps = sorted({(item.topic, item.tag, item.partition) for item in refused})
+        names = sorted({item.topic for item in refused})
+        self._tell(
+            [
+                *(chunks.forget(*gap, self.prefix) for gap in gaps),
+                *(chunks.hint(name, self.prefix) for name in names),
+            ]
+        )
+        self.reminders.published({(item.topic, item.partition) for item in batch}, self.clock())
+        self.totals.records += sum(item.records for item in batch)
+        self.totals.items += len(batch)
+        return True
+
+    def _publish(self, body: str) -> bool:
+        """Publish, trying on for as long as it takes; return False when a stop came first."""
+        backoff = SHORTEST_BACKOFF
+        while True:
+            started = self.clock()
+            try:
+                self.publisher.publish(body)
+            except RefusedError:
+                raise
+            except PublishError as error:
+                logger.debug("Not published: %s", error)
+                if self.stop.is_set():
+                    return False
+                self.source.wait(backoff)
+                backoff = min(2 * backoff, LONGEST_BACKOFF)
+            else:
+                self._published(started, self.clock())
+                return True
+
+    def _published(self, started: float, ended: float) -> None:
+        self.pacer.published(started, ended)
+        self.totals.publishes += 1
+        self.totals.last_publish = ended
+
+    def _tell(self, items: Iterable[str]) -> None:
+        """Publish what no client is delivered; if it gets lost, holds ask by themselves after a while."""
+        if told := list(items):
+            try:
+                self.publisher.publish(chunks.body(told))
+            except PublishError as error:
+                logger.debug("Not told: %s", error)

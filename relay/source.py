@@ -1,0 +1,300 @@
+"""Reading every topic as a member of a consumer group.
+
+The group's committed offsets are the relay's only memory, and what the views believe: a position is committed when the
+items before it have been accepted, and never before.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from kafkasse.catalog import Catalog
+from kafkasse.exceptions import FencedError, KafkaUnavailableError
+from kafkasse.positions import EARLIEST, committed, ends, headers_of, refused
+from relay.chunks import Run
+from relay.commits import Commits
+from relay.complaints import Complaints, retried
+from relay.connection import Connection
+from relay.consumer_config import DEFAULTS, OWNED, TIMEOUT
+from relay.seeding import seed
+from relay.tags import Tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from threading import Event
+
+    from kafkasse.topics import Key
+    from relay.chunks import Item
+
+logger = logging.getLogger(__name__)
+
+SILENT = logging.getLogger("relay.librdkafka")
+SILENT.setLevel(logging.CRITICAL + 1)
+"""What librdkafka says of an error that ends the relay is said by the exception, too."""
+CLOSE_SECONDS = 3.0
+"""How long the end of the session may take."""
+COMMIT_SECONDS = 0.01
+"""How soon the answer to a commit is looked for."""
+ASSIGNMENT_SECONDS = 10.0
+"""After so long without a partition there were none: the group needs some of it to form."""
+MAX_RECORDS = 10_000
+"""How many records one round reads at the most; `queued.max.messages.kbytes` bounds their size."""
+
+
+class Source:
+    """All public topics, as seen by one member of the group.  For one thread; all that blocks says for how long."""
+
+    def __init__(self, config: Mapping[str, Any], instance: str, pattern: str, stop: Event) -> None:
+        self._commits = Commits()
+        self._complaints = Complaints()
+        self._connection = Connection(self._complaints)
+        callbacks = {"error_cb": self._connection.take, "on_commit": self._commits.answered, "logger": SILENT}
+        try:
+            self._consumer = Consumer(
+                {**DEFAULTS, **config, **OWNED, "group.instance.id": instance, **callbacks}
+            )
+        except (KafkaException, TypeError, ValueError) as error:
+            raise refused(error) from error
+        self._tags = Tags(Catalog(self._consumer, {**DEFAULTS, **config}))
+        self._pattern = pattern
+        self._stop = stop
+        self._positions: dict[Key, int] = {}
+        self._unread: set[Key] = set()
+        self._appeared: set[str] = set()
+        self._held: list[Message] = []
+        self._new_session = True
+        self._new_group = False
+        self._subscribed_at = 0.0
+        self._waiting = False
+
+    # --- start and end -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Seed the group where it is new, and subscribe; raise `KafkaUnavailableError` when Kafka does not answer.
+
+        A new group begins at the end of every log, so that a first start does not publish history.  A group that has a
+        position, for any topic, is not new: what has appeared since begins at its first record.
+        """
+        try:
+            self._new_group = seed(self._consumer, self._pattern)
+        except KafkaException as error:
+            self._connection.failed()
+            raise KafkaUnavailableError(f"Kafka cannot be reached: {error.args[0].str()}") from error
+        self._connection.started()
+        self._subscribed_at = time.monotonic()
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        self._consumer.subscribe([f"^({self._pattern})$"], self._on_assign, self._on_revoke, self._on_lost)
+
+    def _subscribe_again(self) -> None:
+        """Find topics and partitions that appeared while the relay was away.
+
+        A static member that is back in time gets the partitions that it had, without a look at what there is now.  What
+        a new group assigns first is new, and a second look would cost it another round.
+        """
+        nothing_for_long = time.monotonic() - self._subscribed_at > ASSIGNMENT_SECONDS
+        if self._new_session and (self._positions or nothing_for_long):
+            self._new_session = False
+            if not (self._new_group and self._positions):
+                self._consumer.unsubscribe()
+                self._subscribe()
+
+    def close(self) -> None:
+        """Commit what is published and end the session; blocks for some 100 ms, or 3 s when Kafka is away."""
+        self._commits.send(self._consumer)
+        # In a thread: librdkafka waits for a commit that nobody will answer.
+        closing = threading.Thread(target=self._consumer.close, daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def read(self, timeout: float) -> list[Run]:
+        """Return what has been written since, waiting up to `timeout` seconds for the first record.
+
+        Raises `FencedError` when another relay runs under this instance's name.
+        """
+        for topic in self._tags.changed(self._positions, time.monotonic()):
+            self._begin_again(topic)
+        # An answer to a commit does not end a poll, and the next commit may have to wait for it.
+        patience = COMMIT_SECONDS if self._commits.under_way else timeout
+        first = self._consumer.poll(0 if self._held else patience)
+        self._commits.send(self._consumer)
+        self._connection.look_after(self._consumer, first)
+        self._subscribe_again()
+        held, self._held = self._held, []
+        if first is not None:
+            held.append(first)
+        if not held:
+            return []
+        # Asking for many with a time-out would wait for as many; what has been fetched by now is what we want.
+        found: dict[Any, list[Any]] = {}
+        for message in [*held, *self._consumer.consume(MAX_RECORDS, 0)]:
+            if message.error():
+                # What was read before a reset belongs to a log that is no more.
+                if self._take_error(message):
+                    found.pop((message.topic(), message.partition()), None)
+                continue
+            value: bytes | None = message.value()
+            # Only a tombstone shows its key and headers; to unpack them for each record would cost a third.
+            more = (message.key(), headers_of(message)) if value is None else (None, None)
+            found.setdefault((message.topic(), message.partition()), []).append(
+                (message.offset(), value, *more)
+            )
+        return [run for key, records in found.items() if (run := self._run(key, records))]
+
+    def _run(self, key: Key, records: list[Any]) -> Run | None:
+        """Return the records as a run that joins the last one, or None for a partition that has been taken away."""
+        position = self._positions.get(key)
+        if position is None:
+            return None
+        if records[0][0] < position:
+            records = [record for record in records if record[0] >= position]
+        if not records:
+            return None
+        self._positions[key] = records[-1][0] + 1
+        first = key in self._unread
+        self._unread.discard(key)
+        topic, partition = key
+        return Run(topic, self.tag(topic), partition, position, records, first)
+
+    def wait(self, seconds: float) -> None:
+        """Stay a member of the group for `seconds` without reading: what is read waits to be published first."""
+        mine = [TopicPartition(*key) for key in self._positions]
+        self._consumer.pause(mine)
+        self._waiting = True
+        try:
+            # A partition that the group gives us meanwhile can be quicker than its pause.
+            if (message := self._consumer.poll(seconds)) is not None:
+                self._held.append(message)
+        finally:
+            self._waiting = False
+            self._consumer.resume([TopicPartition(*key) for key in self._positions])
+        self._commits.send(self._consumer)
+        self._connection.look_after(self._consumer)
+
+    def tag(self, topic: str) -> str:
+        """Return which topic of its name this one is."""
+        return self._tags.of(topic)
+
+    def appeared(self) -> set[str]:
+        """Return the topics that got partitions, or became others, since the last call: their holds have to be told."""
+        found, self._appeared = self._appeared, set()
+        return found
+
+    def positions(self) -> Mapping[Key, int]:
+        """Return where this relay's partitions are; not to be changed."""
+        return self._positions
+
+    def lag(self) -> int:
+        """Return how many offsets this relay's partitions are behind their logs' ends, as far as librdkafka knows."""
+        ends = self._consumer.get_watermark_offsets
+        places = self._positions.items()
+        return sum(max(0, ends(TopicPartition(*key), cached=True)[1] - place) for key, place in places)
+
+    # --- committing --------------------------------------------------------------------------------------------------
+
+    def commit(self, items: Iterable[Item], *, wait: bool = False) -> None:
+        """Commit the positions after `items`, in the background unless told to `wait`; see `Commits.send`."""
+        places = {(item.topic, item.partition): (item.position, item.tag) for item in items}
+        self._commits.add({key: place for key, place in places.items() if key in self._positions})
+        self._commits.send(self._consumer, wait=wait)
+
+    # --- the group's callbacks, from within poll and consume --------------------------------------------------------
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Start each partition at its committed position; at its first record where there is none."""
+        if self._stop.is_set():
+            consumer.incremental_assign(partitions)  # for the group's sake: nothing is read any more
+            return
+        found = retried(lambda: self._committed(consumer, partitions), self._stop)
+        for key, position in found.items():
+            if position is None:
+                self._appeared.add(key[0])
+            # Where the log begins later than that, reading says so: see `_take_error`.
+            self._positions[key] = position or 0
+        self._unread |= found.keys()
+        assigned = [TopicPartition(*key, offset=self._positions[key]) for key in found]
+        consumer.incremental_assign(assigned)
+        if self._waiting:
+            consumer.pause(assigned)
+        many, total = len(found), len(self._positions)
+        logger.info("Reading %d more partitions, %d in all", many, total, extra={"action": "assign"})
+
+    def _committed(self, consumer: Consumer, partitions: list[TopicPartition]) -> dict[Key, int | None]:
+        self._tags.learn({each.topic for each in partitions})
+        return committed(consumer, partitions, TIMEOUT, self._tags.known)
+
+    def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Hand partitions over to another relay, which goes on where this one has committed."""
+        self._commits.send(self._consumer, wait=True)
+        self._forget(partitions)
+
+    def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Forget partitions that another relay may already read."""
+        self._forget(partitions)
+
+    def _forget(self, partitions: list[TopicPartition]) -> None:
+        for each in partitions:
+            self._positions.pop((each.topic, each.partition), None)
+        gone = {(each.topic, each.partition) for each in partitions}
+        self._commits.forget(gone)
+        self._held = [kept for kept in self._held if (kept.topic(), kept.partition()) not in gone]
+        many, total = len(partitions), len(self._positions)
+        logger.info("Gave up %d partitions, %d left", many, total, extra={"action": "revoke"})
+        self._consumer.incremental_unassign(partitions)
+
+    # --- helpers -----------------------------------------------------------------------------------------------------
+
+    def _take_error(self, message: Message) -> bool:
+        """Say whether the partition goes on at another place; what is said of anything else is said once."""
+        error = message.error()
+        if error is None:
+            return False
+        if error.code() == KafkaError._FATAL:  # noqa: SLF001
+            raise FencedError if "fenced" in error.str().lower() else KafkaException(error)
+        if error.code() != KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+            self._complaints.say(error)
+            return False
+        place = TopicPartition(str(message.topic()), message.partition() or 0)
+        if (place.topic, place.partition) in self._positions:  # else it has been given up meanwhile
+            self._reset(place)
+        return True
+
+    def _reset(self, place: TopicPartition) -> None:
+        """Go on where the log begins; where that cannot be found out, stay: the same error comes again."""
+        key = (place.topic, place.partition)
+        self._unread.add(key)
+        place.offset = self._positions[key]
+        try:
+            place.offset = self._positions[key] = ends(self._consumer, [place], EARLIEST, TIMEOUT)[key]
+        except KafkaException as error:
+            self._complaints.say(error.args[0])
+        else:
+            logger.warning(
+                "The log does not have the relay's position",
+                extra={"topic": place.topic, "partition": place.partition, "action": "reset"},
+            )
+        self._move([place])
+
+    def _begin_again(self, topic: str) -> None:
+        """Read a topic that was created again from its beginning; what was read of the earlier one is gone."""
+        mine = [key for key in self._positions if key[0] == topic]
+        self._commits.forget(mine)
+        self._held = [kept for kept in self._held if kept.topic() != topic]
+        self._positions |= dict.fromkeys(mine, 0)
+        self._unread |= set(mine)
+        self._appeared.add(topic)
+        self._move([TopicPartition(*key, 0) for key in mine])
+        logger.warning("The topic was created again", extra={"topic": topic, "action": "begin"})
+
+    def _move(self, places: list[TopicPartition]) -> None:
+        """Read on at other places.  Not by seek: a partition whose place the log does not have takes none."""
+        self._consumer.incremental_unassign(places)
+        self._consumer.incremental_assign(places)

@@ -1,0 +1,89 @@
+"""A Pushpin with the limits it comes with: it drops in silence, and still nothing is lost."""
+
+import httpx
+import pytest
+
+from kafkasse import pushpin, pushpin_launch, pushpin_options
+from tests.harness.check import NumberedWriter, check
+from tests.harness.environment import clean
+from tests.harness.processes import Process
+
+pytestmark = pytest.mark.commands
+
+STOCK = {
+    "message_rate": 2500,
+    "message_hwm": 25000,
+    "message_wait": 5000,
+    "connection_subscription_max": 20,
+    "sig_iss": "pushpin",
+    "sig_key": "changeme",
+}
+
+
+TIGHT = {**STOCK, "message_rate": 200, "message_hwm": 100}
+"""A hundredth of it: what a hundred times the clients would meet."""
+
+
+def limited(text: str, limits: dict) -> str:
+    """Return our configuration with other values."""
+    lines = [line.split("=", 1) for line in text.splitlines()]
+    return "".join(
+        f"{name}={limits[name]}\n" if name in limits else "=".join([name, *value]) + "\n"
+        for name, *value in lines
+    )
+
+
+@pytest.fixture
+def limits():
+    """Return the limits that Pushpin comes with; a test may choose others."""
+    return STOCK
+
+
+@pytest.fixture
+def stock_stack(kafka, unused_topics, make_stack, limits):
+    """Return a chain whose Pushpin has these limits."""
+    stack = make_stack(kafka, start=False, django_env={"KAFKASSE_MAX_CHANNELS": "20"})
+    options = pushpin_options.Options(
+        run_dir=stack.run_dir,
+        port=stack.port,
+        origin=f"127.0.0.1:{stack.django_port}",
+        publish_port=stack.publish_port,
+        open_files=4096,
+    )
+    program = pushpin_launch.find()
+    files = {name: limited(text, limits) for name, text in pushpin.files(program.version, options).items()}
+    pushpin_launch.settle(options, files)
+    command = pushpin_launch.command(program.path, stack.run_dir)
+    log = stack.folder / "stock-pushpin.log"
+    stack.pushpin = Process(command, clean(), log, "pushpin", ready=stack.pushpin.ready, ready_timeout=30)
+    return stack.start()
+
+
+@pytest.mark.parametrize("limits", [STOCK, TIGHT], ids=["stock", "tight"])
+def test_limits_cost_repairs_but_no_record(kafka, stock_stack, topic):
+    """Twenty clients get 20,000 records each, far beyond what the tight instance delivers before it drops."""
+    writer = NumberedWriter(kafka.bootstrap, topic)
+    clients = [stock_stack.client(topic, reconnect=True).start() for _ in range(20)]
+    try:
+        for client in clients:
+            client.wait_open()
+        last = writer.write(20_000)
+        for client in clients:
+            client.wait_for(20_000, 90)
+            check(client.records, last).assert_ok()
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_stock_channel_limit_is_one_clear_error(kafka, stock_stack):
+    """Nineteen partitions are served; twenty would be cut in silence, and are refused in words."""
+    fits = kafka.create_topic(partitions=19)
+    with stock_stack.client(fits) as client:
+        client.wait_open()
+        kafka.produce(fits, b"last", partition=18)
+        client.wait_for(1, 20)
+    too_many = kafka.create_topic(partitions=20)
+    answer = httpx.get(stock_stack.url(f"/events/{too_many}/"), timeout=10)
+    assert answer.status_code == 400
+    assert "20 partitions" in answer.json()["error"]

@@ -1,0 +1,1 @@
+"""How much the whole chain carries, and the tools that measure it."""

@@ -1,0 +1,165 @@
+"""Measures the whole chain: `python -m tests.benchmarks.run [--only NAME] [--markdown FILE] [--yardstick PROGRAM]`.
+
+Real Kafka, relay, Django, real Pushpin and many clients; the flat-out workloads are also sent through a chain that
+publishes one item per record.  Each run has fresh processes, except for the broker.  Ends with 1 when a record was
+lost, repeated or out of order on the way through this project; slowness is shown, not punished.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.benchmarks.chains import SCRATCH, Chain, broker, ours, plain
+from tests.benchmarks.cost import Cost, between, snapshot
+from tests.benchmarks.report import OURS, PLAIN, Run, markdown, row, write_between_markers
+from tests.benchmarks.swarm import Load, NotReadyError, Swarm
+from tests.benchmarks.workloads import WORKLOADS, Workload, continuous
+from tests.benchmarks.writer import Plan
+
+CONNECTS_PER_S = 300
+# Pushpin 1.36 may leave a client that fell behind alone for 40 s before it goes on; the plain chain never goes on.
+IDLE = {OURS: 75, PLAIN: 8}
+WARM_UP = 60  # seconds
+# A second after the first client of a channel Pushpin asks for all of them once more, one channel after the other.
+SETTLING = 2.0  # seconds from the last client's stream to the first record
+ATTEMPT = 8  # seconds that one try of the warm-up may take
+
+
+def writing(chain: Chain, topic: str, plan: Plan) -> subprocess.Popen[str]:
+    """Start a writer in a process of its own."""
+    fields = {
+        "warm": SCRATCH,
+        "records": plan.records,
+        "rate": plan.rate,
+        "partitions": plan.partitions,
+        "size": plan.size,
+    }
+    command = [sys.executable, "-m", "tests.benchmarks.writer", chain.bootstrap, topic]
+    options = [f"--{name}={value}" for name, value in fields.items()]
+    return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def explained(chain: Chain) -> Iterator[None]:
+    """Add the ends of the processes' logs to whatever goes wrong."""
+    try:
+        yield
+    except Exception as error:
+        for process in chain.processes:
+            error.add_note(f"--- {process.name} (exit code {process.returncode})\n{process.tail(12)}")
+        raise
+
+
+def passes(chain: Chain) -> bool:
+    """Return whether a record that is written now arrives, at one client, in this attempt."""
+    load = Load(chain.port, f"/events/{chain.warm}/", 1, 1, timeout=ATTEMPT, ready=chain.ready, linger=0)
+    with Swarm(load) as client:
+        try:
+            client.wait_ready()
+        except NotReadyError:
+            return False
+        while client.process.poll() is None:
+            writing(chain, chain.warm, Plan(4)).communicate()
+            time.sleep(0.1)
+        return bool(client.result()["complete"])
+
+
+def warm_up(chain: Chain) -> None:
+    """Wait until records pass: the relay has its partitions, all connections stand.
+
+    Tries again, as a browser does: a request that comes while Pushpin or the group is starting may be answered late, or
+    with `retry:` and an end.
+    """
+    deadline = time.monotonic() + WARM_UP
+    while not passes(chain):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"no record passed {chain.name} within {WARM_UP} s")
+        time.sleep(0.2)
+
+
+def measure(workload: Workload, chain: Chain, yardstick: str = "") -> Run:
+    """Send the workload through the chain and return what was counted."""
+    timeout = 60 + workload.clients / CONNECTS_PER_S + workload.clients * workload.records / 15_000
+    load = Load(
+        chain.port,
+        f"/events/{chain.topic}/",
+        workload.clients,
+        workload.records,
+        timeout=timeout,
+        rate=CONNECTS_PER_S,
+        idle=IDLE[chain.name],
+        ready=chain.ready,
+        first=0,
+    )
+    with Swarm(load, yardstick) as clients:
+        clients.wait_ready()
+        time.sleep(SETTLING)
+        before = snapshot(chain.processes)
+        writer = writing(chain, chain.topic, workload.plan)
+        counted = clients.result()
+        used = between(before, snapshot(chain.processes))
+        written = json.loads(writer.communicate()[0])
+    for name, figures in (("clients", counted), ("writer", written)):
+        used[name] = Cost(figures.get("cpu_s", 0.0), figures.get("rss_kb", 0) * 1024)
+    return Run(workload, chain.name, counted, used, written)
+
+
+def chosen(names: list[str]) -> list[Workload]:
+    """Return the workloads that are named, all when none is."""
+    known = {workload.name: workload for workload in WORKLOADS}
+    if unknown := set(names) - set(known):
+        sys.exit(f"no such workload: {', '.join(unknown)}; there are {', '.join(known)}")
+    return [workload for name, workload in known.items() if not names or name in names]
+
+
+def run_all(asked: argparse.Namespace) -> list[Run]:
+    """Run what was asked for."""
+    runs: list[Run] = []
+    with broker() as kafka:
+        for workload in chosen(asked.only):
+            chains = [ours, plain] if workload.flat_out and not asked.no_plain else [ours]
+            for chain_of in chains * asked.repeat:
+                with chain_of(kafka, len(runs)) as chain, explained(chain):
+                    warm_up(chain)
+                    runs.append(measure(workload, chain, asked.yardstick))
+                print(
+                    row(runs[-1], runs), json.dumps(runs[-1].counted), runs[-1].written, sep="\n", flush=True
+                )
+    return runs
+
+
+def options() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="may be given several times"
+    )
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run each workload N times")
+    parser.add_argument("--no-plain", action="store_true", help="without the chain of one item per record")
+    parser.add_argument(
+        "--yardstick", default="", metavar="PROGRAM", help="another client load, to compare with"
+    )
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the tables between its two markers"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run, print and write; return the exit code."""
+    asked = options()
+    runs = run_all(asked)
+    text = markdown(runs)
+    print(text)
+    if asked.markdown:
+        write_between_markers(asked.markdown, text)
+    return 0 if all(continuous(run.counted) for run in runs if run.chain == OURS) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""What is measured: each workload is one topic of four partitions and 128-byte records, and what is promised for it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.benchmarks.writer import Plan
+
+
+@dataclass(frozen=True)
+class Workload:
+    """`clients` that each get `records` records, written at `rate` per second (0: flat out)."""
+
+    name: str
+    clients: int
+    records: int
+    rate: int = 0
+    per_s: int | None = None  # promised deliveries per second
+    p50_ms: int | None = None
+    p99_ms: int | None = None
+    silence_ms: int | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """What the writer is to do."""
+        return Plan(self.records, self.rate)
+
+    @property
+    def flat_out(self) -> bool:
+        """Whether throughput is measured, and so compared with one item per record."""
+        return not self.rate
+
+    @property
+    def promise(self) -> str:
+        """The promise in words, for the table."""
+        parts = [
+            self.per_s and f"≥ {self.per_s:,}/s",
+            self.p50_ms and f"p50 ≤ {self.p50_ms} ms",
+            self.p99_ms and f"p99 ≤ {self.p99_ms} ms",
+            self.silence_ms and f"silence < {self.silence_ms / 1000:g} s",
+        ]
+        return ", ".join(part for part in parts if part)
+
+    def kept(self, counted: dict[str, Any]) -> bool:
+        """Return whether the promise was kept by what the clients counted."""
+        silence = counted["silence_ms"] or 0
+        return (
+            counted["deliveries_per_s"] >= (self.per_s or 0)
+            and counted["p50_ms"] <= (self.p50_ms or float("inf"))
+            and counted["p99_ms"] <= (self.p99_ms or float("inf"))
+            and silence < (self.silence_ms or float("inf"))
+        )
+
+
+WORKLOADS = [
+    Workload("1x100000", 1, 100_000, per_s=100_000),
+    Workload("100x20000", 100, 20_000, per_s=600_000),
+    Workload("1000x2000", 1000, 2_000, per_s=500_000),
+    Workload("100x1000ps", 100, 10_000, 1000, p50_ms=20, p99_ms=60),
+    Workload("1000x50ps", 1000, 500, 50, p50_ms=100, p99_ms=250),
+    Workload("20x100ps", 20, 1_000, 100, p50_ms=8, p99_ms=15, silence_ms=2000),
+]
+
+
+def continuous(counted: dict[str, Any]) -> bool:
+    """Return whether nothing was lost, repeated or out of order (None: the program does not count it)."""
+    return not any(counted[key] for key in ("missing", "lost", "repeated", "out_of_order", "failed"))

@@ -1,0 +1,352 @@
+"""Stand-ins for what the relay talks to: a source, a publisher, a clock, and a proxy that speaks real HTTP.
+
+They keep what they were told in the order in which it happened, so that a test can say what came before what.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self
+
+from kafkasse import cursor
+from tests.harness.eventstream import Event, EventStreamParser
+from tests.harness.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from relay.chunks import Item, Run
+
+BASE_36 = 36
+
+
+class ManualClock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        """Start at `now`, in seconds."""
+        self.now = now
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+class PatientEvent(threading.Event):
+    """A stop that is asked to wait, notes for how long, and does not; it sets itself after `limit` waits, if given."""
+
+    def __init__(self) -> None:
+        """Begin unset."""
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Note the time-out and return at once."""
+        self.waits.append(timeout or 0.0)
+        return self.is_set()
+
+
+def tag_of(topic: str) -> str:
+    """Return a topic's tag, where the cluster gives topics no ids."""
+    return cursor.tag(topic)
+
+
+class ListSource:
+    """A source with a list of rounds; when it is asked for more it sets `stop`.
+
+    `journal` gets ("start",), ("read",), ("wait", seconds), ("commit", {(topic, partition): position}, waited) and
+    ("close",).  `start_errors` are raised by the first calls of `start`, one each.
+    """
+
+    def __init__(
+        self,
+        rounds: Iterable[list[Run]],
+        stop: threading.Event,
+        journal: list[Any] | None = None,
+        *,
+        start_errors: Iterable[Exception] = (),
+        appeared: Iterable[set[str]] = (),
+    ) -> None:
+        """Nothing is read yet."""
+        self._rounds, self._stop = list(rounds), stop
+        self._start_errors, self._appeared = list(start_errors), list(appeared)
+        self.journal: list[Any] = [] if journal is None else journal
+        self.behind = 0
+        self.read_to: dict[tuple[str, int], int] = {}
+
+    def start(self) -> None:
+        """Begin, or raise the next of `start_errors`."""
+        self.journal.append(("start",))
+        if self._start_errors:
+            raise self._start_errors.pop(0)
+
+    def read(self, timeout: float) -> list[Run]:
+        """Return the next round."""
+        assert 0 < timeout <= 1, "a stop is noticed only between two reads"
+        self.journal.append(("read",))
+        if self._rounds:
+            runs = self._rounds.pop(0)
+            self.read_to |= {
+                (run.topic, run.partition): run.records[-1][0] + 1 for run in runs if run.records
+            }
+            return runs
+        self._stop.set()
+        return []
+
+    def wait(self, seconds: float) -> None:
+        """Note the time and return at once."""
+        self.journal.append(("wait", seconds))
+
+    def positions(self) -> dict[tuple[str, int], int]:
+        """Return where the rounds that have been read end."""
+        return self.read_to
+
+    def tag(self, topic: str) -> str:
+        """Return the tag that `tag_of` gives every topic."""
+        return tag_of(topic)
+
+    def appeared(self) -> set[str]:
+        """Return the next of the sets given."""
+        return self._appeared.pop(0) if self._appeared else set()
+
+    def commit(self, items: Iterable[Item], *, wait: bool = False) -> None:
+        """Note the positions."""
+        self.journal.append(("commit", {(item.topic, item.partition): item.position for item in items}, wait))
+
+    def lag(self) -> int:
+        """Return what the test has set."""
+        return self.behind
+
+    def close(self) -> None:
+        """Note it."""
+        self.journal.append(("close",))
+
+
+class RecordingPublisher:
+    """A publisher that fails as often as `outcomes` says: None is success, an exception is raised.
+
+    `journal` gets ("publish", [items], accepted).  `during` is called inside each publish.
+    """
+
+    def __init__(
+        self,
+        journal: list[Any] | None = None,
+        outcomes: Iterable[Exception | None] = (),
+        during: Callable[[], object] = lambda: None,
+    ) -> None:
+        """After the `outcomes` everything is accepted."""
+        self._outcomes, self._during = list(outcomes), during
+        self.journal: list[Any] = [] if journal is None else journal
+
+    def publish(self, body: str) -> None:
+        """Note the items, then succeed or fail."""
+        self._during()
+        outcome = self._outcomes.pop(0) if self._outcomes else None
+        self.journal.append(("publish", json.loads(body)["items"], outcome is None))
+        if outcome is not None:
+            raise outcome
+
+
+@dataclass
+class Request:
+    """One request to the stub proxy, as it came over the wire."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """The GRIP items in it."""
+        found: list[dict[str, Any]] = json.loads(self.body)["items"]
+        return found
+
+
+class StubProxy:
+    """A GRIP proxy's publish server on a free port, which can also misbehave.
+
+    `behaviour` is a status to answer with, "hang" (no answer until `close`) or "reset" (the connection is cut).  Only
+    what was answered with 200 stands in `accepted`; `stop` and `start` keep the port.
+    """
+
+    def __init__(self, behaviour: int | str = 200) -> None:
+        """Nothing listens yet."""
+        self.port, self.behaviour = free_port(), behaviour
+        self.requests: list[Request] = []
+        self.accepted: list[Request] = []
+        self._released = threading.Event()
+        self._server: ThreadingHTTPServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The control URI."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> Self:
+        """Listen."""
+        self._server = _Server(("127.0.0.1", self.port), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="stub proxy")
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Refuse connections from now on."""
+        if self._server and self._thread:
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+            self._server = self._thread = None
+
+    def close(self) -> None:
+        """Stop, and let go of the clients that hang."""
+        self._released.set()
+        self.stop()
+
+    def __enter__(self) -> Self:
+        """Listen."""
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.close()
+
+    def chains(self) -> Chains:
+        """Return what the accepted items amount to."""
+        return Chains().add(item for request in list(self.accepted) for item in request.items)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                request = Request(self.path, dict(self.headers.items()), body)
+                proxy.requests.append(request)
+                proxy.answer(self, request)
+
+            def log_message(self, *_: object) -> None:
+                """Keep silent."""
+
+        return Handler
+
+    def answer(self, handler: BaseHTTPRequestHandler, request: Request) -> None:
+        """Answer one request as `behaviour` says."""
+        if self.behaviour == "hang":
+            self._released.wait(60)
+        elif self.behaviour == "reset":
+            linger = struct.pack("ii", 1, 0)
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            handler.connection.close()
+        else:
+            if self.behaviour == 200:
+                self.accepted.append(request)
+            handler.send_response(int(self.behaviour))
+            handler.send_header("Connection", "close")
+            handler.end_headers()
+            handler.wfile.write(b"Published\n" if self.behaviour == 200 else b"No: too bad\n")
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, *_: object) -> None:
+        """Keep silent: clients that give up are what some tests are about."""
+
+
+@dataclass
+class Chains:
+    """What a sequence of items amounts to for a client that was there from the first one on.
+
+    Written from the GRIP protocol's words alone: an item is delivered when its prev-id is the id of the one before.
+    Channels are called `<topic>:<partition>` here: which topic of its name it is stands in `tags`.
+    """
+
+    tags: dict[str, set[str]] = field(default_factory=dict)  # by channel
+    events: dict[str, list[Event]] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)  # the position at which a channel's chain began
+    last: dict[str, int] = field(default_factory=dict)  # the position at which it ends
+    broken: list[tuple[str, int, int]] = field(default_factory=list)  # (channel, expected, found)
+    actions: list[tuple[str, str]] = field(default_factory=list)  # (channel, action), outside the chain
+    repeated: int = 0
+
+    def add(self, items: Iterable[dict[str, Any]]) -> Self:
+        """Take items in the order in which they were accepted."""
+        for item in items:
+            stream = item["formats"].get("http-stream", {"action": "forget"})
+            topic, *tag, partition = item["channel"].split(":")
+            channel = f"{topic}:{partition}"
+            self.tags.setdefault(channel, set()).update(tag)
+            if "action" in stream:
+                assert not {"id", "prev-id"} & item.keys()
+                self.actions.append((channel, stream["action"]))
+            else:
+                self._take(channel, item, stream)
+        return self
+
+    def _take(self, channel: str, item: Mapping[str, str], stream: Mapping[str, Any]) -> None:
+        before, after = int(item["prev-id"], BASE_36), int(item["id"], BASE_36)
+        expected = self.last.get(channel, before)
+        if before == after == expected:  # a reminder
+            return
+        if after <= expected and channel in self.last:
+            self.repeated += 1
+            return
+        if before != expected:
+            self.broken.append((channel, expected, before))
+        self.first.setdefault(channel, before)
+        self.last[channel] = after
+        text = stream["content"].replace("%I", "VECTOR").replace("%%", "%")
+        self.events.setdefault(channel, []).extend(EventStreamParser().feed(text.encode()))
+
+    def values(self, channel: str) -> list[str]:
+        """Return the data of a channel's events."""
+        return [event.data for event in self.events.get(channel, [])]
+
+    def offsets(self, channel: str) -> list[int]:
+        """Return the offsets of a channel's records, from their ids."""
+        found = []
+        for event in self.events.get(channel, []):
+            own = event.id.split(".")[1]
+            found.append(int(own.split("-")[1], BASE_36) - 1)
+        return found
+
+
+@contextlib.contextmanager
+def down(proxy: StubProxy) -> Iterator[None]:
+    """Let the proxy refuse connections inside the block."""
+    proxy.stop()
+    try:
+        yield
+    finally:
+        proxy.start()
+
+
+def quickest_of(action: Callable[[], object], enough: float, tries: int = 3) -> float:
+    """Return how long `action` took at its best; more than one try only where it is not quick enough.
+
+    For what is promised to take so long on a machine that does nothing else.
+    """
+    best = float("inf")
+    while tries and best > enough:
+        best, tries = min(best, seconds_of(action)), tries - 1
+    return best
+
+
+def seconds_of(action: Callable[[], object]) -> float:
+    """Return how long `action` took."""
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began

@@ -1,0 +1,91 @@
+"""A TCP link between two processes that a test can break: `Link(port)` listens on `link.port` and passes bytes on."""
+
+import socket
+import threading
+from contextlib import suppress
+from typing import Self
+
+from tests.harness.ports import free_port
+
+READ = 65_536
+
+
+class Link:
+    """Passes every connection on to `target` on 127.0.0.1; for use in a `with` statement."""
+
+    def __init__(self, target: int) -> None:
+        """Choose the port; nothing listens yet."""
+        self.target, self.port = target, free_port()
+        self.cuts = 0
+        self._cut_after: int | None = None
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
+        self._open: set[socket.socket] = set()
+        self._thread = threading.Thread(target=self._accept, name=f"link to {target}", daemon=True)
+
+    def cut_next_answer(self, after: int) -> None:
+        """End the next answer that is longer than `after` bytes there, as the end of a process does: once."""
+        with self._lock:
+            self._cut_after = after
+
+    def __enter__(self) -> Self:
+        """Listen."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all connections and listen no more."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._end(*self._open)
+        self._thread.join(5)
+
+    @staticmethod
+    def _end(*connections: socket.socket) -> None:
+        """End connections: closing alone does nothing while another thread reads."""
+        for each in connections:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+
+    def _serve(self, near: socket.socket) -> None:
+        with near, suppress(OSError), socket.create_connection(("127.0.0.1", self.target)) as far:
+            self._open |= {near, far}
+            try:
+                requests = threading.Thread(target=self._pass_requests, args=(near, far), daemon=True)
+                requests.start()
+                self._pass_answer(far, near)
+            finally:
+                self._open -= {near, far}
+                self._end(near, far)
+
+    def _pass_requests(self, near: socket.socket, far: socket.socket) -> None:
+        with suppress(OSError):
+            while data := near.recv(READ):
+                far.sendall(data)
+            far.shutdown(socket.SHUT_WR)
+
+    def _pass_answer(self, far: socket.socket, near: socket.socket) -> None:
+        passed = 0
+        while data := far.recv(READ):
+            room = self._room(passed + len(data))
+            near.sendall(data[: room - passed] if room is not None else data)
+            if room is not None:
+                return
+            passed += len(data)
+
+    def _room(self, length: int) -> int | None:
+        """Return where this answer is to be cut, None when it is not."""
+        with self._lock:
+            limit = self._cut_after
+            if limit is None or length <= limit:
+                return None
+            self._cut_after = None
+            self.cuts += 1
+            return limit

@@ -1,0 +1,452 @@
+"""The chain: pages, refills and holds, followed to the end as a proxy follows them; every record once, in order."""
+
+import json
+import random
+import time
+
+import jwt
+import pytest
+
+from kafkasse import cursor, grip
+from relay import chunks
+from tests.harness.cursors import chained, channels_of, event_id, positions_of
+from tests.integration import views_kit
+from tests.kafkasse.fakes import build_id_filter
+from tests.kafkasse.grip_proxy import MARK, GripProxy, ask
+
+pytestmark = pytest.mark.integration
+
+shared_cluster = views_kit.shared_cluster
+clean_history = views_kit.clean_history
+cluster = views_kit.cluster
+topic = views_kit.topic
+
+KEY = "of-the-proxy-and-long-enough-for-hs256"
+
+
+def signature(key=KEY, seconds=60, **claims):
+    """Return what a proxy with `key` writes into Grip-Sig."""
+    return jwt.encode({"exp": int(time.time()) + seconds, **claims}, key, algorithm="HS256")
+
+
+def numbered(partitions, count, size=20):
+    """Return records that say where they stand: `count` in each partition, with a percent sign and a line end."""
+    for number in range(count):
+        for partition in range(partitions):
+            yield partition, b"%d/%d %%I\n" % (partition, number) + b"x" * size
+
+
+def places(events):
+    """Return where each record stood, by partition, in the order in which they came."""
+    found = {}
+    for event in events:
+        partition, number = event.data.split(" ", 1)[0].split("/")
+        found.setdefault(int(partition), []).append(int(number))
+        assert event.data.split("\n")[0] == f"{partition}/{number} %I"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("partitions", "count", "size"),
+    [
+        (1, 50, 20),
+        (1, 3000, 60),
+        (3, 1000, 60),
+        (3, 40, 5000),
+        (100, 30, 20),
+        (100, 12, 500),
+        (1, 3, 150_000),
+    ],
+)
+@pytest.mark.parametrize("page_bytes", [20_000, 400_000])
+def test_catch_up_every_record_once_in_order(cluster, topic, settings, partitions, count, size, page_bytes):  # noqa: PLR0917
+    """From the beginning to the live stream, through as many pages as it takes."""
+    settings.KAFKASSE_PAGE_BYTES = page_bytes
+    cluster.create(topic, partitions)
+    cluster.write(topic, numbered(partitions, count, size))
+    cluster.commit(topic, dict.fromkeys(range(partitions), count))
+    proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, dict.fromkeys(range(partitions), 0)))
+    assert places(proxy.records()) == {partition: list(range(count)) for partition in range(partitions)}
+    assert MARK not in proxy.text
+    assert [event.type for event in proxy.events if event.type.startswith("stream-")] == ["stream-open"]
+    assert proxy.positions == dict.fromkeys(range(partitions), count)
+    assert positions_of(proxy.events[-1].id) == proxy.positions
+    # The proxy refuses a larger body where it filters.
+    assert all(len(answer.body) < 100_000 for answer in proxy.answers[:1] if answer.holds)
+
+
+def test_catch_up_any_cursor_on_the_way_resumes_exactly(cluster, topic, settings):
+    """A connection that breaks in the middle of a page loses nothing."""
+    settings.KAFKASSE_PAGE_BYTES = 5000
+    cluster.create(topic, 3)
+    cluster.write(topic, numbered(3, 100))
+    cluster.commit(topic, dict.fromkeys(range(3), 100))
+    events = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0, 1: 0, 2: 0})).records()
+    for number in random.Random(7).sample(range(300), 8):  # noqa: S311
+        again = GripProxy().open(topic, Last_Event_ID=events[number].id).records()
+        seen = places(events[: number + 1])
+        expected = {p: list(range(len(seen.get(p, [])), 100)) for p in range(3)}
+        assert places(again) == {p: rest for p, rest in expected.items() if rest}
+
+
+def test_catch_up_pages_have_no_hold_and_a_link_without_query(cluster, topic, settings):
+    """Everything that decides the answer stands in the path, which splits no header."""
+    settings.KAFKASSE_PAGE_BYTES = 20_000
+    cluster.create(topic, 2)
+    cluster.write(topic, numbered(2, 1000))
+    cluster.commit(topic, {0: 1000, 1: 1000})
+    proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0, 1: 0}))
+    pages = [answer for answer in proxy.answers if not answer.holds]
+    assert len(pages) > 3
+    for page in pages:
+        assert not {"Grip-Channel", "Grip-Set-Meta", "Grip-Keep-Alive"} & set(page.headers)
+        assert page.timeout is None
+        assert not set(page.link) & set(",;?%<> ")
+
+
+def test_catch_up_joins_by_subscribing_before_it_reads_the_rest(cluster, topic, settings):
+    """Between the last page and the hold nothing may slip through."""
+    settings.KAFKASSE_PAGE_BYTES = 20_000
+    cluster.create(topic, 1)
+    cluster.write(topic, numbered(1, 1000))
+    cluster.commit(topic, {0: 1000})
+    proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0}))
+    joined = next(answer for answer in proxy.answers if answer.holds)
+    assert (joined.timeout, joined.body) == (0, b"")
+    assert joined.positions[0] < 1000
+    assert proxy.answers[-1].timeout == 29
+
+
+def test_follow_nothing_left_is_a_plain_hold(cluster, topic):
+    """Who is there already needs no refill."""
+    cluster.create(topic, 1)
+    cluster.commit(topic, {0: 0})
+    answer = ask(f"/next/events/{topic}/{event_id(topic, {0: 0})}/")
+    assert (answer.positions, answer.timeout, answer.body) == ({0: 0}, 29, b"")
+
+
+def test_follow_beyond_the_log_says_so_and_holds(cluster, topic):
+    """A page's link that has grown old tells of the break."""
+    cluster.create(topic, 1)
+    cluster.commit(topic, {0: 0})
+    proxy = GripProxy().open(topic, f"/next/events/{topic}/{event_id(topic, {0: 9})}/")
+    assert [event.type for event in proxy.events] == ["stream-reset"]
+    assert proxy.positions == {0: 0}
+
+
+@pytest.fixture
+def held(cluster, topic):
+    """Hold a client, and let the relay go on by ten records without telling it."""
+    cluster.create(topic, 2)
+    cluster.commit(topic, {0: 0, 1: 0})
+    proxy = GripProxy().open(topic)
+    cluster.write(topic, numbered(2, 5))
+    cluster.commit(topic, {0: 5, 1: 5})
+    return proxy
+
+
+def test_refill_gives_what_the_client_misses(held):
+    """A lost publish is repaired from the log, in a hold whose body the proxy filters."""
+    held.refill()
+    assert places(held.records()) == {0: [0, 1, 2, 3, 4], 1: [0, 1, 2, 3, 4]}
+    assert held.positions == {0: 5, 1: 5}
+    assert held.answers[-1].headers["Content-Type"] == "text/event-stream"
+
+
+def beats(client):
+    """Return the heartbeats that a client got: what they say, and the positions that their ids stand for."""
+    found = [event for event in client.events if event.type == "stream-heartbeat"]
+    return [(json.loads(event.data), positions_of(event.id)) for event in found]
+
+
+def test_refill_up_to_date_is_a_heartbeat(held):
+    """What the proxy asks every 29 seconds is cheap; the client hears that it lacks nothing."""
+    held.refill()
+    count, before = len(held.records()), time.time()
+    held.refill()
+    *_, (said, places_said) = beats(held)
+    assert (said["lag"], said["ms"], places_said) == (0, 0, held.positions)
+    assert before <= said["time"] / 1000 + 0.001 <= time.time() + 0.001
+    assert len(held.records()) == count
+    assert f"event: stream-heartbeat\nid: {event_id(held.topic, held.positions)}\ndata: " in held.text
+
+
+def test_heartbeat_of_a_relay_that_is_behind_says_by_how_much(cluster, held):
+    """A page can say "live", or "twelve seconds behind"."""
+    held.refill()
+    written = int(time.time() * 1000) - 12_000
+    cluster.write(held.topic, [(1, b"1/5 %I\n"), (1, b"1/6 %I\n"), (0, b"0/5 %I\n")], time=written)
+    held.refill()
+    *_, (said, places_said) = beats(held)
+    assert (said["lag"], places_said) == (3, held.positions)
+    assert 12_000 <= said["ms"] <= 20_000
+
+
+def test_heartbeat_of_another_pace_stands_in_the_links(relayed_topic):
+    """And survives a reconnect; two paces do not share their answers."""
+    client = GripProxy().open(relayed_topic, f"/events/{relayed_topic}/?heartbeat=7")
+    assert (client.answers[-1].link, client.answers[-1].timeout) == (f"/next/events/{relayed_topic}/h7/", 7)
+    client.refill()
+    assert len(beats(client)) == 1
+    assert client.answers[-1].timeout == 7
+    last = client.events[-1].id
+    for query, seconds in (("heartbeat=9", 9), ("heartbeat=never&until=soon", 29)):
+        back = GripProxy().open(relayed_topic, f"/events/{relayed_topic}/?{query}", Last_Event_ID=last)
+        assert back.answers[-1].timeout == seconds
+
+
+@pytest.fixture
+def relayed_topic(cluster, topic):
+    """Make a topic that the relay has published all of."""
+    cluster.create(topic, 1)
+    cluster.write(topic, [(0, b"x")])
+    cluster.commit(topic, {0: 1})
+    return topic
+
+
+def test_refill_more_than_a_page_goes_on_in_pages(held, settings):
+    """A client that is far behind gets pages, the first of them filtered, the others not."""
+    settings.KAFKASSE_PAGE_BYTES = 200
+    held.refill()
+    assert places(held.records()) == {0: [0, 1, 2, 3, 4], 1: [0, 1, 2, 3, 4]}
+    assert sum(not answer.holds for answer in held.answers) >= 2
+
+
+def test_refill_one_link_for_all_holders(held, topic):
+    """The proxy shares requests by their path."""
+    assert held.answers[-1].link == f"/next/events/{topic}/"
+
+
+def test_refill_aligns_with_the_relays_next_item(cluster, held, topic):
+    """The hold stands where the next item begins, so that item reaches it."""
+    held.refill()
+    records = [(5, b"live %", None, None), (6, b"live %I", None, None)]
+    (item,) = chunks.build(chunks.Run(topic, cursor.tag(topic), 0, 5, records))
+    published = json.loads(item.body)
+    assert held.answers[-1].channels[published["channel"]]["prev-id"] == published["prev-id"]
+    assert build_id_filter(published["formats"]["http-stream"]["content"], "7.5").endswith(
+        "data: live %I\n\n"
+    )
+
+
+def test_refill_new_partition_joins_the_hold(cluster, topic):
+    """The next answer names more channels, from the beginning of the new log."""
+    proxy = GripProxy().open(topic)
+    cluster.create(topic, 2)
+    cluster.write(topic, numbered(2, 3))
+    cluster.commit(topic, {0: 3})
+    proxy.refill()
+    assert places(proxy.records()) == {0: [0, 1, 2]}
+    assert proxy.positions == {0: 3, 1: 0}
+    cluster.commit(topic, {1: 3})
+    proxy.refill()
+    assert places(proxy.records()) == {0: [0, 1, 2], 1: [0, 1, 2]}
+
+
+def test_refill_retention_took_what_is_missing_says_so(cluster, held, topic):
+    """A held client that is too slow learns what it has lost."""
+    cluster.forget_before(topic, 0, 3)
+    held.refill()
+    reset = held.events[1]
+    assert reset.type == "stream-reset"
+    assert json.loads(reset.data) == {
+        "reason": "retention",
+        "topic": topic,
+        "partition": 0,
+        "requested": 0,
+        "resumed": 3,
+    }
+    assert places(held.records()) == {0: [3, 4], 1: [0, 1, 2, 3, 4]}
+    assert positions_of(reset.id) == {0: 3, 1: 0}
+
+
+@pytest.fixture
+def keyed(settings):
+    """Give the proxy a key."""
+    settings.GRIP_PROXIES = grip.proxies(f"http://localhost:5561?key={KEY}")
+
+
+LAST = "{0}:0; last-id=3, {0}:1; last-id=5"
+
+
+def test_refill_without_keys_takes_the_positions_as_given(held, topic):
+    """They can do no more than choose a place in a topic that may be read anyway."""
+    answer = ask(f"/next/events/{topic}/", Grip_Last=LAST.format(chained(topic)))
+    assert [event.data.split(" ")[0] for event in answer.events] == ["0/3", "0/4"]
+
+
+def test_refill_with_keys_takes_signed_positions(held, topic, keyed):
+    """The proxy's own."""
+    answer = ask(f"/next/events/{topic}/", Grip_Last=LAST.format(chained(topic)), Grip_Sig=signature())
+    assert [event.data.split(" ")[0] for event in answer.events] == ["0/3", "0/4"]
+    assert answer.holds
+
+
+def test_refill_with_keys_ignores_unsigned_positions(held, topic, keyed):
+    """A client's own Grip-Last is not believed: it gets a fresh stream."""
+    answer = ask(f"/next/events/{topic}/", Grip_Last=LAST.format(chained(topic)))
+    assert [event.type for event in answer.events] == ["stream-open"]
+    assert answer.positions == {0: 5, 1: 5}
+
+
+def test_refill_with_a_verify_key_takes_its_signature(held, topic, settings):
+    """Verification by a key and an issuer of its own."""
+    settings.GRIP_PROXIES = grip.proxies(f"http://localhost:5561?verify-key={KEY}&verify-iss=me")
+    path = f"/next/events/{topic}/"
+    answer = ask(path, Grip_Last=LAST.format(chained(topic)), Grip_Sig=signature(iss="me"))
+    assert answer.positions == {0: 5, 1: 5}
+    assert len(answer.events) == 2
+    other = ask(path, Grip_Last=LAST.format(chained(topic)), Grip_Sig=signature(iss="you"))
+    assert other.events == []
+    assert not other.holds
+
+
+@pytest.mark.parametrize("path", ["/events/{}/", "/next/events/{}/", "/next/events/{}/{}/"])
+@pytest.mark.parametrize(
+    "forged",
+    [signature("another key of thirty-two characters"), signature(seconds=-60), "nonsense", "a.b.c", ""],
+    ids=["other key", "expired", "nonsense", "dots", "empty"],
+)
+def test_forged_signature_gets_no_stream(held, topic, keyed, path, forged):
+    """It is neither the proxy nor an ordinary client: it may come back, with nothing."""
+    answer = ask(
+        path.format(topic, event_id(topic, {0: 0, 1: 0})),
+        Grip_Last=LAST.format(chained(topic)),
+        Grip_Sig=forged,
+    )
+    assert (answer.status, answer.holds, answer.events) == (200, False, [])
+    assert 2000 <= answer.retry <= 5000
+    assert "Grip-Link" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "x",
+        ";",
+        ",,,",
+        "=",
+        "{0}:0",
+        "{0}:0; last-id=",
+        "{0}:0; last-id=-1",
+        "{0}:0; last-id=ZZZ",
+        "{0}:0; last-id=1y2p0ij32e8e8",
+        "{0}:999999999999; last-id=1",
+        "{0}:~; last-id=1",
+        "other:0; last-id=1",
+        '{0}:0; last-id="',
+        "{0}:0; last-id*=utf-8''%00",
+        "{0}:0; last-id=" + "1" * 5000,
+        "\xff:0; last-id=\xff",
+    ],
+    ids=lambda text: ascii(text[:30]),
+)
+def test_refill_malformed_positions_are_left_aside(held, topic, last):
+    """Never an error of ours."""
+    answer = ask(f"/next/events/{topic}/", Grip_Last=last.format(chained(topic)))
+    assert answer.status == 200
+    assert set(answer.positions) == {0, 1}
+
+
+def test_refill_foreign_partition_is_not_held(held, topic):
+    """Only the topic's own channels are named in the answer."""
+    answer = ask(
+        f"/next/events/{topic}/",
+        Grip_Last=f"{chained(topic)}:0; last-id=5, {chained(topic)}:7; last-id=1, {chained('other')}:1; last-id=2",
+    )
+    assert set(answer.channels) == set(channels_of(topic, (0, 1)))
+
+
+def test_refill_with_a_prefix_knows_its_channels(held, topic, settings):
+    """The prefix is taken off again."""
+    settings.GRIP_PREFIX = "mine-"
+    last = f"mine-{chained(topic)}:0; last-id=4, mine-{chained(topic)}:1; last-id=5"
+    answer = ask(f"/next/events/{topic}/", Grip_Last=last)
+    assert [event.data.split(" ")[0] for event in answer.events] == ["0/4"]
+    assert set(answer.channels) == set(channels_of(topic, (0, 1), "mine-"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_chain_any_order_of_publishing_and_committing_delivers_once(cluster, topic, seed):
+    """A relay that publishes and then commits, clients that come whenever, publishes that get lost: nothing is."""
+    chance, clients, written = random.Random(seed), [], [0, 0, 0]  # noqa: S311
+    published = [0, 0, 0]
+    cluster.create(topic, 3)
+    for _ in range(60):
+        step = chance.choice(["write", "write", "publish", "publish", "lose", "join", "refill"])
+        partition = chance.randrange(3)
+        if step == "write":
+            count = chance.randrange(1, 4)
+            cluster.write(
+                topic, [(partition, b"%d/%d %%I" % (partition, written[partition] + n)) for n in range(count)]
+            )
+            written[partition] += count
+        elif step in {"publish", "lose"} and published[partition] < written[partition]:
+            run = [
+                (n, b"%d/%d %%I" % (partition, n), None, None)
+                for n in range(published[partition], written[partition])
+            ]
+            for item in chunks.build(
+                chunks.Run(topic, cursor.tag(topic), partition, published[partition], run)
+            ):
+                for client in clients if step == "publish" else ():
+                    client.deliver(json.loads(item.body))
+                published[partition] = item.position
+            cluster.commit(topic, {partition: published[partition]})
+        elif step == "join":
+            clients.append(GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0, 1: 0, 2: 0})))
+        elif step == "refill" and clients:
+            chance.choice(clients).refill()
+    for client in clients:
+        client.refill()
+        expected = {p: list(range(published[p])) for p in range(3) if published[p]}
+        assert places(client.records()) == expected
+        assert client.positions == dict(enumerate(published))
+
+
+@pytest.mark.parametrize("size", [1, 400_000])
+def test_catch_up_empty_values_and_tombstones_are_records_too(cluster, topic, settings, size):
+    """A value of nothing is not nothing: each comes, in its place, with its type."""
+    settings.KAFKASSE_PAGE_BYTES = size
+    cluster.create(topic, 1)
+    cluster.write(topic, [(0, value) for value in (b"", None, b"\xff", b"", b"x", None, b"")])
+    cluster.commit(topic, {0: 7})
+    proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0}))
+    kinds = ["message", "tombstone", "binary", "message", "message", "tombstone", "message"]
+    assert [event.type for event in proxy.records()] == kinds
+    assert [event.data for event in proxy.records()] == [
+        "",
+        '{"key":null}',
+        "/w==",
+        "",
+        "x",
+        '{"key":null}',
+        "",
+    ]
+    assert proxy.positions == {0: 7}
+
+
+def test_held_topic_that_outgrows_the_proxy_ends_and_is_not_replayed(held, settings):
+    """The proxy would cut the list in silence, and the rest be sent from its beginning each time it asks."""
+    settings.KAFKASSE_MAX_CHANNELS = 2
+    for path in (
+        held.answers[-1].link,
+        f"/next/events/{held.topic}/{event_id(held.topic, {0: 0, 1: 0})}/",
+    ):
+        answer = ask(path, Grip_Last=held.last())
+        assert (answer.status, answer.holds) == (200, False)
+        assert answer.text == f"retry: {answer.retry}\n\n"
+        assert "Grip-Link" not in answer.headers
+
+
+@pytest.mark.parametrize("position", [5, 10])
+def test_log_that_was_cut_short_of_the_commit_gives_what_it_has(cluster, topic, position):
+    """An unclean election: the relay's position is ahead of the log, and the page ends at the log's end, in time."""
+    cluster.create(topic, 1)
+    cluster.write(topic, numbered(1, 10))
+    cluster.commit(topic, {0: 100})
+    began = time.monotonic()
+    proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: position}))
+    assert time.monotonic() - began < 1.5
+    assert places(proxy.records()).get(0, []) == list(range(position, 10))
+    assert proxy.positions == {0: 10}

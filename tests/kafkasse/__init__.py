@@ -1,0 +1,1 @@
+"""Tests of the web side, and of what both sides share."""

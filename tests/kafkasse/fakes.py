@@ -1,0 +1,59 @@
+"""Stand-ins for what the pure parts meet: Pushpin's `build-id` filter and the look-up of Kafka's positions."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from kafkasse.positions import EARLIEST, Known
+from kafkasse.topics import Key
+
+
+def build_id_filter(content: str, vector: str) -> str:
+    """Return what Pushpin 1.36 makes of an item's content; raise ValueError where it would close the client.
+
+    Only `%%` and `%I` mean something to it.
+    """
+    out, rest = [], iter(content)
+    for character in rest:
+        if character != "%":
+            out.append(character)
+            continue
+        following = next(rest, "")
+        if following not in {"%", "I"}:
+            raise ValueError(f"%{following} is nothing that the filter knows")
+        out.append("%" if following == "%" else vector)
+    return "".join(out)
+
+
+@dataclass
+class FakeLookup:
+    """A look-up that answers from memory; `asked` has the questions about the logs, in order."""
+
+    begins: Mapping[Key, int] = field(default_factory=dict)
+    ends_: Mapping[Key, int] = field(default_factory=dict)
+    times: Mapping[Key, int] = field(default_factory=dict)
+    known: Known = field(default_factory=lambda: Known({}, {}))
+    has_times: bool = True
+    asked: list[tuple[tuple[Key, ...], int]] = field(default_factory=list)
+
+    def committed(self, names: tuple[str, ...]) -> Known:
+        """Return what is given of these topics."""
+        tags = {name: self.known.tags[name] for name in names}
+        positions = {key: at for key, at in self.known.positions.items() if key[0] in tags}
+        return Known(tags, positions, self.known.missing & tags.keys())
+
+    def ends(self, partitions: Iterable[Key], which: int) -> dict[Key, int]:
+        """Return the begins or the ends given, 0 where there is none."""
+        asked = tuple(partitions)
+        self.asked.append((asked, which))
+        found = self.begins if which == EARLIEST else self.ends_
+        return {key: found.get(key, 0) for key in asked}
+
+    def at(self, partitions: Iterable[Key], milliseconds: int) -> dict[Key, int]:
+        """Return the offsets given, -1 where there is no record from that time on."""
+        asked = tuple(partitions)
+        self.asked.append((asked, milliseconds))
+        return {key: self.times.get(key, -1) for key in asked}
+
+    def knows_times(self) -> bool:
+        """Say whether it was told so."""
+        return self.has_times

@@ -1,0 +1,173 @@
+"""A GRIP proxy for tests: what Pushpin does with the views' answers, as far as one client sees it.
+
+It filters (`build-id`) the body of a first answer that holds, and every answer to a refill; it passes on what follows a
+page as it is.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.test import Client
+
+from kafkasse import cursor
+from tests.harness.eventstream import Event, EventStreamParser
+from tests.kafkasse.fakes import build_id_filter
+
+STEPS = 500
+"""More answers in a row than any test needs: the chain does not end."""
+MARK = "<the client's vector>"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the app said."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body."""
+        return self.body.decode()
+
+    @property
+    def events(self) -> list[Event]:
+        """The events of a body that no filter works on."""
+        return EventStreamParser().feed(self.body)
+
+    @property
+    def retry(self) -> int | None:
+        """The reconnection time that the body sets."""
+        parser = EventStreamParser()
+        parser.feed(self.body)
+        return parser.retry
+
+    @property
+    def holds(self) -> bool:
+        """Whether the client is kept."""
+        return "Grip-Hold" in self.headers
+
+    @property
+    def channels(self) -> dict[str, dict[str, str]]:
+        """The parameters of each channel of the hold."""
+        found = {}
+        for each in self.headers["Grip-Channel"].split(", "):
+            name, *parameters = each.split("; ")
+            found[name] = dict(parameter.split("=", 1) for parameter in parameters)
+        return found
+
+    @property
+    def places(self) -> dict[str, int]:
+        """The chained channels of the hold and the positions that it begins at."""
+        return {name: int(each["prev-id"], 36) for name, each in self.channels.items() if "prev-id" in each}
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """The same by partition."""
+        return by_partition(self.places)
+
+    @property
+    def id_format(self) -> str:
+        """The template that the proxy fills in with the last ids of the channels."""
+        return re.search(r'id_format="([^"]*)"', self.headers["Grip-Set-Meta"])[1]
+
+    @property
+    def link(self) -> str:
+        """Where the proxy asks next."""
+        return re.match(r"<([^<>,;\s]*)>; rel=next", self.headers["Grip-Link"])[1]
+
+    @property
+    def timeout(self) -> int | None:
+        """After how many seconds it asks, with a hold."""
+        found = re.search(r"; timeout=(\d+)\Z", self.headers["Grip-Link"])
+        return int(found[1]) if found else None
+
+
+def by_partition(places: Mapping[str, int]) -> dict[int, int]:
+    """Return positions by partition, of a stream of one topic."""
+    return {int(name.rpartition(":")[2]): position for name, position in places.items()}
+
+
+def ask(path: str, method: str = "get", client: Client | None = None, **headers: str) -> Answer:
+    """Put a request; `Last_Event_ID` stands for the header Last-Event-ID."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = getattr(client or Client(), method)(path, headers=named)
+    body = b"".join(response.streaming_content) if response.streaming else response.content
+    return Answer(response.status_code, response.headers, body)
+
+
+@dataclass
+class GripProxy:
+    """One client behind the proxy: `text` is all that it got, `places` the channels and positions where it is held."""
+
+    text: str = ""
+    places: dict[str, int] = field(default_factory=dict)
+    answers: list[Answer] = field(default_factory=list)
+    topic: str = ""
+    ended: bool = False
+
+    def open(self, topic: str, path: str = "", **headers: str) -> "GripProxy":
+        """Connect, and do what the answers say until the client is held."""
+        self.topic = topic
+        answer = ask(path or f"/events/{topic}/", **headers)
+        return self._settle(answer, filtered=answer.holds)
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Where it is held, by partition."""
+        return by_partition(self.places)
+
+    def refill(self) -> "GripProxy":
+        """Ask for the held client what it misses, and do what the answers say until it is held again."""
+        return self._settle(self._ask_refill(), filtered=True)
+
+    def deliver(self, item: Mapping[str, Any]) -> None:
+        """Take an item as Pushpin does: send it where it joins, else ask for what is missing (or drop an old one)."""
+        channel = item["channel"]
+        if int(item["prev-id"], 36) != self.places[channel]:
+            self.refill()
+            return
+        self.places[channel] = int(item["id"], 36)
+        # Pushpin 1.36 fills in the positions after the item.
+        held = next(answer for answer in reversed(self.answers) if answer.holds)
+        vector = re.sub(
+            r"%\(([^()]*)\)s", lambda name: cursor.encode_number(self.places[name[1]]), held.id_format
+        )
+        self.text += build_id_filter(item["formats"]["http-stream"]["content"], vector)
+
+    @property
+    def events(self) -> list[Event]:
+        """All events of the connection."""
+        return EventStreamParser().feed(self.text.encode())
+
+    def records(self) -> list[Event]:
+        """Return the events that are no notices."""
+        return [event for event in self.events if not event.type.startswith("stream-")]
+
+    def _ask_refill(self) -> Answer:
+        return ask(self.answers[-1].link, Grip_Last=self.last())
+
+    def last(self) -> str:
+        """Return the Grip-Last of the held client."""
+        return ", ".join(
+            f"{channel}; last-id={cursor.encode_number(place)}" for channel, place in self.places.items()
+        )
+
+    def _settle(self, answer: Answer, *, filtered: bool) -> "GripProxy":
+        for _ in range(STEPS):
+            assert answer.status == 200, answer
+            self.answers.append(answer)
+            self.text += build_id_filter(answer.text, MARK) if filtered else answer.text
+            if answer.holds:
+                self.places = answer.places
+                if answer.timeout:
+                    return self
+            elif "Grip-Link" not in answer.headers:
+                self.ended = True
+                return self
+            filtered = answer.holds
+            answer = self._ask_refill() if answer.holds else ask(answer.link)
+        raise AssertionError(f"no hold after {STEPS} answers")

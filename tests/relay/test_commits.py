@@ -1,0 +1,89 @@
+"""Commits: one at a time, and none forgotten."""
+
+from confluent_kafka import KafkaError, KafkaException
+
+from relay.commits import Commits
+
+
+class Broker:
+    """A consumer that keeps what is committed, or refuses as often as it is told to."""
+
+    def __init__(self, refusals=0):
+        """Have committed nothing."""
+        self.refusals, self.committed = refusals, []
+
+    def commit(self, offsets, asynchronous):
+        """Take the offsets, or refuse."""
+        if self.refusals:
+            self.refusals -= 1
+            raise KafkaException(KafkaError(KafkaError.REBALANCE_IN_PROGRESS))
+        assert {each.metadata for each in offsets} == {"tag"}, (
+            "a position says which topic of its name it is of"
+        )
+        self.committed.append(({(each.topic, each.partition): each.offset for each in offsets}, asynchronous))
+
+
+def test_send_commits_what_is_pending_once():
+    """The newest position of a partition says all."""
+    commits, broker = Commits(), Broker()
+    commits.add({("t", 0): (1, "tag")})
+    commits.add({("t", 0): (2, "tag"), ("t", 1): (5, "tag")})
+    commits.send(broker)
+    commits.answered(None, [])
+    commits.send(broker)
+    assert broker.committed == [({("t", 0): 2, ("t", 1): 5}, True)]
+
+
+def test_send_under_way_waits_for_the_answer():
+    """Commits do not pile up."""
+    commits, broker = Commits(), Broker()
+    commits.add({("t", 0): (1, "tag")})
+    commits.send(broker)
+    commits.add({("t", 0): (2, "tag")})
+    commits.send(broker)
+    assert len(broker.committed) == 1
+    commits.answered(None, [])
+    commits.send(broker)
+    assert broker.committed[1] == ({("t", 0): 2}, True)
+
+
+def test_send_refused_goes_with_the_next_one():
+    """A record that is too large to publish reaches its clients through the committed position alone."""
+    for wait in (True, False):
+        commits, broker = Commits(), Broker(refusals=1)
+        commits.add({("t", 0): (1, "tag"), ("t", 1): (7, "tag")})
+        commits.send(broker, wait=wait)
+        commits.add({("t", 0): (2, "tag")})
+        commits.send(broker, wait=wait)
+        assert broker.committed == [({("t", 0): 2, ("t", 1): 7}, not wait)]
+
+
+def test_answer_with_an_error_goes_with_the_next_one():
+    """As long as nothing newer is known."""
+    commits, broker = Commits(), Broker()
+    commits.add({("t", 0): (1, "tag"), ("t", 1): (7, "tag")})
+    commits.send(broker)
+    commits.add({("t", 0): (2, "tag")})
+    commits.answered(KafkaError(KafkaError.REBALANCE_IN_PROGRESS), [])
+    commits.send(broker)
+    assert broker.committed[1] == ({("t", 0): 2, ("t", 1): 7}, True)
+
+
+def test_forget_leaves_out_what_another_relay_has():
+    """It would move that one's position."""
+    commits, broker = Commits(), Broker()
+    commits.add({("t", 0): (1, "tag"), ("t", 1): (7, "tag")})
+    commits.forget([("t", 0)])
+    commits.send(broker)
+    assert broker.committed == [({("t", 1): 7}, True)]
+
+
+def test_answer_with_an_error_brings_nothing_back_that_another_relay_has():
+    """It was given up while the answer was under way."""
+    commits, broker = Commits(), Broker()
+    commits.add({("t", 0): (1, "tag"), ("t", 1): (7, "tag")})
+    commits.send(broker)
+    commits.forget([("t", 0)])
+    commits.answered(KafkaError(KafkaError.REBALANCE_IN_PROGRESS), [])
+    commits.send(broker)
+    assert broker.committed[1] == ({("t", 1): 7}, True)

@@ -1,0 +1,427 @@
+"""The loop: nothing is committed that was not accepted, and nothing is skipped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kafkasse.exceptions import FencedError, KafkaUnavailableError, PublishError
+from relay import chunks
+from relay.chunks import BODY_BYTES, CHUNK_BYTES, Run
+from relay.pacing import Pacer
+from relay.publisher import RefusedError
+from relay.reminders import SILENCE
+from relay.runner import LONGEST_BACKOFF, SHORTEST_BACKOFF, Runner
+from tests.fakes import Chains, ListSource, ManualClock, PatientEvent, RecordingPublisher, tag_of
+
+FULL = b"x" * (CHUNK_BYTES - 100)
+"""A value that fills an item; fifteen of them fill a body."""
+TOO_LARGE = b"x" * (BODY_BYTES + 1)
+
+
+def run_of(*values, topic="orders", partition=0, position=0):
+    """Return a run of values without holes."""
+    return Run(
+        topic,
+        tag_of(topic),
+        partition,
+        position,
+        [(position + n, value, None, None) for n, value in enumerate(values)],
+    )
+
+
+class Relay:
+    """A runner among fakes that share one journal."""
+
+    def __init__(self, *rounds, outcomes=(), during=lambda: None, clock=None, prefix="", **source):
+        """Prepare; `run` does it."""
+        self.journal = []
+        self.stop = PatientEvent()
+        self.source = ListSource(rounds, self.stop, self.journal, **source)
+        self.publisher = RecordingPublisher(self.journal, outcomes, during)
+        self.runner = Runner(self.source, self.publisher, self.stop, prefix, clock=clock or ManualClock())
+
+    def run(self):
+        """Run to the end and return the journal."""
+        self.runner.run()
+        return self.journal
+
+    def of(self, kind):
+        """Return the journal's entries of one kind."""
+        return [entry for entry in self.journal if entry[0] == kind]
+
+    @property
+    def kinds(self):
+        """The journal in words: P accepted, p not, c committed, C waited for, w waited; s, r and e are left out."""
+        letters = {"commit": "c", "wait": "w"}
+        return "".join(
+            ("P" if entry[2] else "p")
+            if entry[0] == "publish"
+            else "C"
+            if entry[0] == "commit" and entry[2]
+            else letters.get(entry[0], "")
+            for entry in self.journal
+        )
+
+    @property
+    def chains(self):
+        """What the accepted items amount to."""
+        return Chains().add(item for entry in self.of("publish") if entry[2] for item in entry[1])
+
+
+# --- Publish, then commit -----------------------------------------------------------------------------------------
+
+
+def test_run_of_one_round_publishes_then_commits_then_closes():
+    """A position is what the views believe: it has to be true."""
+    relay = Relay([run_of(b"a", b"b")])
+    relay.run()
+    assert [entry[0] for entry in relay.journal] == ["start", "read", "publish", "commit", "read", "close"]
+    assert relay.of("commit") == [("commit", {("orders", 0): 2}, False)]
+    assert relay.chains.values("orders:0") == ["a", "b"]
+
+
+def test_run_of_several_partitions_publishes_them_together_and_commits_each():
+    """One publish per round where it fits."""
+    relay = Relay([run_of(b"a"), run_of(b"b", partition=1, position=5), run_of(b"c", topic="users")])
+    relay.run()
+    assert relay.kinds == "Pc"
+    assert relay.of("commit")[0][1] == {("orders", 0): 1, ("orders", 1): 6, ("users", 0): 1}
+
+
+def test_run_of_more_than_a_body_commits_each_batch_after_it_was_accepted():
+    """What is accepted is committed at once: a crash then repeats little."""
+    relay = Relay([run_of(*[FULL] * 40)], [])
+    relay.run()
+    assert relay.kinds == "PcPcPc"
+    places = [entry[1]["orders", 0] for entry in relay.of("commit")]
+    accepted = [int(entry[1][-1]["id"], 36) for entry in relay.of("publish")]
+    assert places == accepted
+    assert places[-1] == 40
+
+
+def test_run_of_an_empty_round_neither_publishes_nor_commits():
+    """Nothing was written."""
+    relay = Relay([])
+    relay.run()
+    assert relay.kinds == ""
+
+
+def test_run_names_channels_with_the_prefix():
+    """For deployments that share one proxy; hints as well."""
+    relay = Relay([run_of(b"a", TOO_LARGE)], prefix="dev-", appeared=[{"orders"}])
+    relay.run()
+    channels = [item["channel"] for entry in relay.of("publish") for item in entry[1]]
+    chained = f"dev-orders:{tag_of('orders')}:0"
+    assert channels == ["dev-orders:~", chained, chained, "dev-orders:~"]
+
+
+# --- A proxy that is away -----------------------------------------------------------------------------------------
+
+
+def test_publish_that_fails_is_repeated_as_it_is_before_anything_is_committed():
+    """The same batch, in the same order, and then the next one."""
+    relay = Relay([run_of(*[FULL] * 20)], [], outcomes=[PublishError(), PublishError()])
+    relay.run()
+    assert relay.kinds == "pwpwPcPc"
+    tried = [entry[1] for entry in relay.of("publish")]
+    assert tried[0] == tried[1] == tried[2] != tried[3]
+    assert relay.chains.offsets("orders:0") == list(range(20))
+    assert relay.chains.broken == []
+
+
+def test_publish_that_keeps_failing_is_tried_less_often_up_to_a_limit():
+    """Doubling from 0.1 s to 1 s: soon enough after a short outage, no storm in a long one."""
+    relay = Relay([run_of(b"a")], outcomes=[PublishError()] * 7)
+    during = []
+    relay.source.wait = during.append
+    relay.stop.is_set = lambda: False  # the only round is not the last
+    relay.runner.tick()
+    assert during == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0])
+    assert (SHORTEST_BACKOFF, LONGEST_BACKOFF) == (0.1, 1.0)
+
+
+def test_back_off_begins_anew_after_a_success():
+    """A second outage is another one."""
+    relay = Relay([run_of(*[FULL] * 20)], outcomes=[PublishError(), PublishError(), None, PublishError()])
+    relay.stop.is_set = lambda: False
+    relay.runner.tick()
+    assert [entry[1] for entry in relay.of("wait")] == pytest.approx([0.1, 0.2, 0.1])
+
+
+def test_stop_in_an_outage_ends_without_a_commit():
+    """The next start publishes it again."""
+    relay = Relay([run_of(*[FULL] * 20)], outcomes=[PublishError()] * 100)
+    relay.publisher._during = relay.stop.set  # noqa: SLF001 - our own fake
+    relay.run()
+    assert relay.kinds == "p"
+    assert relay.journal[-1] == ("close",)
+
+
+def test_stop_during_a_publish_finishes_and_commits_it():
+    """What was accepted is not published again by the next start."""
+    relay = Relay([run_of(b"a")], [], [run_of(b"b", position=1)])
+    relay.publisher._during = relay.stop.set  # noqa: SLF001 - our own fake
+    relay.run()
+    assert relay.kinds == "Pc"
+
+
+def test_stop_between_two_batches_leaves_the_rest_to_the_next_start():
+    """Only the publish in flight is finished: a round may hold twenty, and a slow proxy takes seconds for each."""
+    relay = Relay([run_of(*[FULL] * 40)], [])
+    relay.publisher._during = relay.stop.set  # noqa: SLF001 - our own fake
+    relay.run()
+    assert relay.kinds == "Pc"
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.booleans(), max_size=20), st.lists(st.integers(0, 20), min_size=1, max_size=4))
+def test_run_through_any_outages_publishes_every_record_in_order_and_commits_only_what_was_accepted(
+    failures, sizes
+):
+    """An oracle: at every commit, the position is the end of what has been accepted."""
+    rounds, position = [], 0
+    for size in sizes:
+        rounds.append([run_of(*[FULL] * size, position=position)])
+        position += size
+    relay = Relay(*rounds, [], outcomes=[PublishError() if failed else None for failed in failures])
+    relay.run()
+    accepted = 0
+    for entry in relay.journal:
+        if entry[0] == "publish" and entry[2]:
+            accepted = int(entry[1][-1]["id"], 36)
+        elif entry[0] == "commit":
+            assert entry[1] == {("orders", 0): accepted}
+    assert relay.chains.offsets("orders:0") == list(range(position))
+    assert relay.chains.broken == []
+
+
+# --- What cannot be published -------------------------------------------------------------------------------------
+
+
+def test_refused_body_is_committed_before_its_clients_are_told_to_fetch_it():
+    """They may read up to the committed position only."""
+    runs = [run_of(b"a"), run_of(b"b", partition=1), run_of(b"c", topic="users")]
+    relay = Relay(runs, outcomes=[RefusedError("no")])
+    relay.run()
+    assert relay.kinds == "pCP"
+    gaps = [(channel, "forget") for channel in ("orders:0", "orders:1", "users:0")]
+    assert relay.chains.actions == [*gaps, ("orders:~", "hint"), ("users:~", "hint")]
+    assert relay.of("commit")[0][1] == {("orders", 0): 1, ("orders", 1): 1, ("users", 0): 1}
+
+
+def test_refused_body_is_said_in_the_log(caplog):
+    """It is a bug or a foreign limit: somebody should know."""
+    Relay([run_of(b"a")], outcomes=[RefusedError("too bad")]).run()
+    assert "too bad" in caplog.text
+
+
+def test_refused_body_does_not_stop_what_follows():
+    """The next round is published as if nothing had been."""
+    relay = Relay([run_of(b"a")], [run_of(b"b", position=1)], outcomes=[RefusedError("no")])
+    relay.run()
+    assert relay.kinds == "pCPPc"
+    assert relay.chains.values("orders:0") == ["b"]
+
+
+def test_record_too_large_is_committed_before_its_clients_are_told_to_fetch_it():
+    """The records around it are published as usual, before."""
+    relay = Relay([run_of(b"a", TOO_LARGE, b"b")])
+    relay.run()
+    assert relay.kinds == "PCP"
+    assert relay.of("commit")[0][1] == {("orders", 0): 3}
+    assert relay.chains.values("orders:0") == ["a", "b"]
+    assert relay.chains.actions == [("orders:0", "forget"), ("orders:~", "hint")]
+
+
+def test_record_too_large_alone_publishes_no_empty_body():
+    """A body without items is for nobody."""
+    relay = Relay([run_of(TOO_LARGE)])
+    relay.run()
+    assert relay.kinds == "CP"
+    assert relay.chains.actions == [("orders:0", "forget"), ("orders:~", "hint")]
+
+
+def test_record_too_large_in_an_outage_is_not_committed_before_its_neighbours():
+    """They are one batch."""
+    relay = Relay([run_of(b"a", TOO_LARGE)], [], outcomes=[PublishError()] * 2)
+    relay.run()
+    assert relay.kinds == "pwpwPCP"
+
+
+@pytest.mark.parametrize("error", [PublishError(), RefusedError("no")])
+def test_telling_that_fails_is_not_repeated_and_stops_nothing(error):
+    """The holds ask by themselves sooner or later."""
+    relay = Relay([run_of(TOO_LARGE)], [run_of(b"b", position=1)], outcomes=[error])
+    relay.run()
+    assert relay.kinds == "CpPc"
+
+
+# --- New partitions -----------------------------------------------------------------------------------------------
+
+
+def test_new_partitions_are_told_before_their_first_records():
+    """Each hold of the topic then asks for its channels again."""
+    relay = Relay([run_of(b"a", partition=7)], appeared=[{"orders"}])
+    relay.run()
+    assert relay.kinds == "PPc"
+    assert relay.of("publish")[0][1] == [
+        {"channel": "orders:~", "formats": {"http-stream": {"action": "hint"}}}
+    ]
+
+
+def test_new_partitions_without_records_are_told_too():
+    """The hold shall be there before the first record."""
+    relay = Relay([], appeared=[{"orders", "users"}])
+    relay.run()
+    assert {item["channel"] for item in relay.of("publish")[0][1]} == {"orders:~", "users:~"}
+
+
+# --- Silent partitions --------------------------------------------------------------------------------------------
+
+
+def test_silent_partitions_are_reminded_of_at_their_positions():
+    """A client that lacks the last item is repaired, though no further one comes."""
+    clock = ManualClock()
+    relay = Relay([run_of(b"a"), run_of(b"b", partition=1)], [], clock=clock, prefix="dev-")
+    relay.stop.is_set = lambda: False
+    relay.runner.tick()
+    clock.advance(SILENCE + 1)
+    relay.runner.tick()
+    clock.advance(SILENCE + 1)
+    relay.runner.tick()
+    _items, *reminders = [entry[1] for entry in relay.of("publish")]
+    at_one = [json.loads(chunks.reminder("orders", tag_of("orders"), each, 1, "dev-")) for each in (0, 1)]
+    assert reminders == [at_one, at_one]
+    assert relay.runner.totals.items == 2
+
+
+def test_reminder_that_fails_stops_nothing():
+    """The next one comes after another silence."""
+    clock = ManualClock()
+    relay = Relay(
+        [run_of(b"a")], [], [run_of(b"b", position=1)], outcomes=[None, PublishError()], clock=clock
+    )
+    relay.stop.is_set = lambda: False
+    relay.runner.tick()
+    clock.advance(SILENCE + 1)
+    relay.runner.tick()
+    relay.runner.tick()
+    assert relay.kinds == "PcpPc"
+
+
+# --- Pace, totals, status -----------------------------------------------------------------------------------------
+
+
+def test_run_rests_after_each_publish_as_the_pacer_says():
+    """A publish that took 100 ms is followed by a rest of (smoothed) as long; the first one has not to wait."""
+    clock, mirror = ManualClock(), Pacer()
+    relay = Relay([run_of(*[FULL] * 40)], [], clock=clock, during=lambda: clock.advance(0.1))
+    relay.runner.tick()
+    expected = [0.0, 0.0]  # before reading, and before the first publish
+    for _ in range(3):
+        mirror.published(0.0, 0.1)
+        expected.append(mirror.rest(0.1))
+    assert len(relay.stop.waits) >= 4
+    assert relay.stop.waits == pytest.approx(expected[: len(relay.stop.waits)])
+    assert expected[2] == pytest.approx(0.03)
+
+
+def test_run_rests_before_it_reads():
+    """What is written during the rest goes with the next item, and does not wait for the one after it."""
+    relay = Relay([run_of(b"a")])
+    relay.runner.pacer.due = relay.runner.clock() + 0.2
+    relay.stop.wait = lambda timeout: relay.journal.append(("rest", timeout))
+    relay.runner.tick()
+    assert [entry[0] for entry in relay.journal[:2]] == ["rest", "read"]
+    assert relay.journal[0][1] == pytest.approx(0.2)
+
+
+def test_run_measures_the_publish_that_succeeded_and_not_the_outage():
+    """Time-outs say nothing of how busy the proxy is."""
+    clock = ManualClock()
+    relay = Relay([run_of(b"a")], clock=clock, outcomes=[PublishError()], during=lambda: clock.advance(0.1))
+    relay.stop.is_set = lambda: False
+    relay.source.wait = clock.advance
+    relay.runner.tick()
+    assert relay.runner.pacer.average == pytest.approx(0.03)
+
+
+def test_totals_count_records_items_and_publishes():
+    """What the status line shows; an outage's attempts are no publishes."""
+    clock = ManualClock(50.0)
+    relay = Relay(
+        [run_of(*[FULL] * 20)],
+        [run_of(b"a", TOO_LARGE, position=20)],
+        [],
+        clock=clock,
+        outcomes=[PublishError()],
+    )
+    assert relay.runner.totals.last_publish is None
+    relay.run()
+    totals = relay.runner.totals
+    assert (totals.records, totals.items, totals.publishes) == (22, 22, 3)
+    assert totals.last_publish == 50.0
+
+
+def test_run_reports_after_each_tick():
+    """The status line changes when nothing is read, too."""
+    seen = []
+    relay = Relay([run_of(b"a")], [])
+    relay.runner.after_tick = lambda runner: seen.append(runner.totals.records)
+    relay.run()
+    assert seen == [1, 1, 1]
+
+
+# --- Kafka --------------------------------------------------------------------------------------------------------
+
+
+def test_run_without_kafka_at_the_start_tries_on_and_says_so_once(caplog):
+    """It may be started later than the relay."""
+    caplog.set_level(logging.INFO)
+    relay = Relay([run_of(b"a")], start_errors=[KafkaUnavailableError("Kafka is away")] * 4)
+    relay.run()
+    assert len(relay.of("start")) == 5
+    assert caplog.text.count("Kafka is away") == 1
+    assert relay.kinds == "Pc"
+    assert relay.stop.waits[:4] == [LONGEST_BACKOFF] * 4
+
+
+def test_stop_while_kafka_is_away_at_the_start_ends():
+    """Nothing has been read, so nothing is to be finished."""
+    relay = Relay(start_errors=[KafkaUnavailableError()] * 100)
+    relay.source.start = lambda: (relay.stop.set(), ListSource.start(relay.source))
+    relay.run()
+    assert [entry[0] for entry in relay.journal] == ["start", "close"]
+
+
+def test_run_that_is_fenced_closes_and_raises():
+    """Another relay has its name; nothing more is published."""
+    relay = Relay([run_of(b"a")], [])
+
+    def fenced(_timeout):
+        raise FencedError
+
+    relay.source.read = fenced
+    with pytest.raises(FencedError, match="RELAY_INSTANCE_ID"):
+        relay.run()
+    assert [entry[0] for entry in relay.journal] == ["start", "close"]
+
+
+def test_run_stops_from_another_thread_while_it_waits():
+    """A real event: a signal's handler sets it in the middle of a rest."""
+    stop = threading.Event()
+    relay = Relay([])
+    relay.runner.stop = stop
+    relay.source.read = lambda timeout: [stop.wait(timeout)][:0]
+    thread = threading.Thread(target=relay.runner.run)
+    thread.start()
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert json.dumps(relay.journal[-1]) == '["close"]'

@@ -1,0 +1,268 @@
+"""What the relay makes of what librdkafka rarely says; with a consumer that says it.
+
+How it works with one that reads and commits is in tests/integration/test_relay_source.py.
+"""
+
+import logging
+import threading
+from collections import defaultdict
+from types import SimpleNamespace
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from kafkasse.exceptions import FencedError
+from relay import chunks, source
+from relay.source import ASSIGNMENT_SECONDS, Source
+
+ORDERS = ("orders", 0)
+
+
+class Message:
+    """A record, or an error, as librdkafka hands it out."""
+
+    def __init__(self, offset=0, value=b"v", *, error=None, partition=0, topic="orders"):
+        """`error` is a code."""
+        self._offset, self._value, self._partition, self._topic = offset, value, partition, topic
+        self._error = None if error is None else KafkaError(error, f"error {error}")
+
+    def offset(self):
+        """Return the place in the log."""
+        return self._offset
+
+    def value(self):
+        """Return the value."""
+        return self._value
+
+    def partition(self):
+        """Return the partition."""
+        return self._partition
+
+    def topic(self):
+        """Return the topic."""
+        return self._topic
+
+    def key(self):
+        """Return no key."""
+        return
+
+    def headers(self):
+        """Return no headers."""
+        return
+
+    def error(self):
+        """Return what stands in a record's place."""
+        return self._error
+
+
+class FakeConsumer:
+    """Hands out `messages`, one for each poll, and notes what is done; `committed_answers` and `ends` may be errors."""
+
+    def __init__(self, config):
+        """Nothing is assigned."""
+        self.config = config
+        self.messages, self.calls = [], []
+        self.committed_answers, self.begin = [], 0
+
+    def list_topics(self, *_args, **_kwargs):
+        """Return a mock cluster's metadata, in which every topic exists."""
+        topics = defaultdict(lambda: SimpleNamespace(error=None, partitions=[0]))
+        return SimpleNamespace(cluster_id="mockCluster", topics=topics)
+
+    def subscribe(self, _topics, on_assign, on_revoke, on_lost):
+        """Keep the callbacks."""
+        self.calls.append("subscribe")
+        self.on_assign, self.on_revoke, self.on_lost = on_assign, on_revoke, on_lost
+
+    def unsubscribe(self):
+        """Note it."""
+        self.calls.append("unsubscribe")
+
+    def poll(self, _timeout):
+        """Return the next message."""
+        return self.messages.pop(0) if self.messages else None
+
+    def consume(self, number, _timeout):
+        """Return what is left."""
+        taken, self.messages = self.messages[:number], self.messages[number:]
+        return taken
+
+    def committed(self, partitions, _timeout):
+        """Return the next of the answers, or 5."""
+        answer = self.committed_answers.pop(0) if self.committed_answers else 5
+        if isinstance(answer, KafkaException):
+            raise answer
+        return [TopicPartition(each.topic, each.partition, answer) for each in partitions]
+
+    def offsets_for_times(self, partitions, _timeout):
+        """Return where every log begins."""
+        if isinstance(self.begin, KafkaException):
+            raise self.begin
+        return [TopicPartition(each.topic, each.partition, self.begin) for each in partitions]
+
+    def incremental_assign(self, partitions):
+        """Note from where."""
+        self.calls += [("assign", each.topic, each.partition, each.offset) for each in partitions]
+
+    def incremental_unassign(self, partitions):
+        """Note it."""
+        self.calls += [("unassign", each.topic, each.partition) for each in partitions]
+
+
+@pytest.fixture
+def consumer(monkeypatch):
+    """Return the consumer that a source made from now on uses."""
+    made = FakeConsumer({})
+    monkeypatch.setattr(source, "Consumer", lambda _config: made)
+    return made
+
+
+@pytest.fixture
+def reading(consumer):
+    """Return a source that reads partition 0 of `orders` from position 5 on."""
+    found = Source({"group.id": "g"}, "me", ".*", threading.Event())
+    found._new_session = False  # noqa: SLF001 - as after its second subscription
+    found._subscribe()  # noqa: SLF001
+    consumer.on_assign(consumer, [TopicPartition(*ORDERS)])
+    consumer.calls.clear()
+    return found
+
+
+def warnings(caplog):
+    """Return what was logged as a warning or worse."""
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+# --- errors in the place of records ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - librdkafka's own name
+    ],
+)
+def test_read_of_an_error_says_it_once_and_goes_on_with_the_other_partitions(reading, consumer, caplog, code):
+    """One partition without a leader, or one topic that may not be read, is no reason to stop."""
+    for offset in (5, 6):
+        consumer.messages = [Message(error=code, partition=1), Message(offset)]
+        (run,) = reading.read(0.1)
+        assert [record[0] for record in run.records] == [offset]
+    assert warnings(caplog) == [f"Kafka says: error {code}"]
+
+
+def test_read_of_another_relay_with_this_name_ends_it(reading, consumer):
+    """The group has a newer member of this name."""
+    error = Message(error=KafkaError._FATAL)  # noqa: SLF001
+    error._error = KafkaError(KafkaError._FATAL, "member is fenced by another")  # noqa: SLF001
+    consumer.messages = [error]
+    with pytest.raises(FencedError):
+        reading.read(0.1)
+
+
+def test_read_of_a_position_that_the_log_has_not_goes_on_where_it_begins(reading, consumer, caplog):
+    """What was read before belongs to a log that is no more; what comes next follows nothing."""
+    consumer.begin = 90
+    consumer.messages = [Message(5), Message(error=KafkaError._AUTO_OFFSET_RESET)]  # noqa: SLF001
+    assert reading.read(0.1) == []
+    assert consumer.calls == [("unassign", *ORDERS), ("assign", *ORDERS, 90)]
+    assert len(warnings(caplog)) == 1
+    consumer.messages = [Message(90)]
+    (run,) = reading.read(0.1)
+    assert (run.position, run.first) == (90, True)
+
+
+def test_read_of_a_position_that_the_log_has_not_and_no_leader_stays_and_tries_again(
+    reading, consumer, caplog
+):
+    """Where the log begins cannot be found out without one; nothing is left out meanwhile."""
+    consumer.begin = KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, "no leader"))
+    consumer.messages = [Message(error=KafkaError._AUTO_OFFSET_RESET)]  # noqa: SLF001
+    assert reading.read(0.1) == []
+    assert consumer.calls == [("unassign", *ORDERS), ("assign", *ORDERS, 5)]
+    assert warnings(caplog) == ["Kafka says: no leader"]
+
+
+# --- assignment -----------------------------------------------------------------------------------------------------
+
+
+def test_assign_waits_for_a_coordinator_that_cannot_answer_yet(consumer, caplog):
+    """To begin anywhere else would lose or repeat records."""
+    found = Source({"group.id": "g"}, "me", ".*", threading.Event())
+    found._subscribe()  # noqa: SLF001
+    consumer.committed_answers = [
+        KafkaException(KafkaError(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, "later")),
+        7,
+    ]
+    consumer.on_assign(consumer, [TopicPartition(*ORDERS)])
+    assert consumer.calls[-1] == ("assign", *ORDERS, 7)
+    assert len(warnings(caplog)) == 1
+
+
+def test_only_the_first_run_after_an_assignment_is_a_first_one(reading, consumer):
+    """The proxy is told to forget before it, and before no other."""
+    firsts = []
+    for offset in (5, 6):
+        consumer.messages = [Message(offset)]
+        firsts += [run.first for run in reading.read(0.1)]
+    consumer.on_lost(consumer, [TopicPartition(*ORDERS)])
+    consumer.committed_answers = [7]
+    consumer.on_assign(consumer, [TopicPartition(*ORDERS)])
+    consumer.messages = [Message(7)]
+    firsts += [run.first for run in reading.read(0.1)]
+    assert firsts == [True, False, True]
+
+
+def test_relay_without_partitions_looks_again_after_a_while_and_only_once(consumer, monkeypatch):
+    """There may be more relays than partitions when it starts; what appears later is for it."""
+    found = Source({"group.id": "g"}, "me", ".*", threading.Event())
+    monkeypatch.setattr(source, "seed", lambda _consumer, _pattern: False)
+    now = 1000.0
+    monkeypatch.setattr(source.time, "monotonic", lambda: now)
+    found.start()
+    found.read(0.1)
+    assert consumer.calls == ["subscribe"]
+    now += ASSIGNMENT_SECONDS + 1
+    found.read(0.1)
+    found.read(0.1)
+    assert consumer.calls == ["subscribe", "unsubscribe", "subscribe"]
+
+
+# --- topics that are created again -----------------------------------------------------------------------------------
+
+
+def test_topic_created_again_is_read_from_its_beginning_and_told(reading, consumer, monkeypatch, caplog):
+    """Under its new tag; what was read of the old one, and not committed yet, never is."""
+    consumer.committed_places = []
+    consumer.commit = lambda offsets, **_how: consumer.committed_places.append(offsets)
+    consumer.messages = [Message(5)]
+    (run,) = reading.read(0.1)
+    item = chunks.Item("orders", run.tag, 0, 6, "{}", 1, 2)
+    reading._commits.under_way = True  # noqa: SLF001
+    reading.commit([item])
+    changes = [{"orders"}]
+    monkeypatch.setattr(reading._tags, "changed", lambda _names, _now: changes.pop() if changes else set())  # noqa: SLF001
+    reading._tags.known["orders"] = "new-tag"  # noqa: SLF001
+    consumer.messages = [Message(0)]
+    (run,) = reading.read(0.1)
+    assert (run.tag, run.position, run.first) == ("new-tag", 0, True)
+    assert reading.appeared() == {"orders"}
+    assert consumer.calls == [("unassign", *ORDERS), ("assign", *ORDERS, 0)]
+    assert warnings(caplog) == ["The topic was created again"]
+    reading._commits.answered(None, [])  # noqa: SLF001
+    reading.read(0.1)
+    assert consumer.committed_places == []
+
+
+def test_position_of_an_earlier_topic_of_the_name_is_none(consumer):
+    """The broker forgets a deleted topic's positions, but the relay may have committed one a moment later."""
+    found = Source({"group.id": "g"}, "me", ".*", threading.Event())
+    found._subscribe()  # noqa: SLF001
+    old = TopicPartition(*ORDERS, 7, "old-tag")
+    consumer.committed = lambda _partitions, _timeout: [old]
+    consumer.on_assign(consumer, [TopicPartition(*ORDERS)])
+    assert consumer.calls[-1] == ("assign", *ORDERS, 0)
+    assert found.appeared() == {"orders"}
