@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 
+from kafkasse import pushpin_gate
 from kafkasse.exceptions import ConfigurationError
 from kafkasse.pushpin_options import IPC_PREFIX, Options, Version, dotted, validate
 
@@ -58,6 +59,8 @@ set_x_forwarded_protocol=proto-only
 sig_iss=%(issuer)s
 sig_key=%(key)s
 updates_check=off
+# Nothing is there until all of Pushpin's processes are connected; until then requests wait (kafkasse/pushpin_gate.py).
+%(manager)s_in_specs=ipc://{rundir}/%(gate)s
 %(proxy_records)s%(zurl)s
 [handler]
 push_in_http_addr=127.0.0.1
@@ -125,6 +128,8 @@ def configuration(version: Version, options: Options) -> str:
         "max_clients": max_clients(version, options),
         "issuer": quoted(options.issuer or "pushpin"),
         "key": encoded(options.key),
+        "manager": pushpin_gate.manager(version),
+        "gate": pushpin_gate.GATE,
         "zurl": ZURL if "zurl" in services(version) else "",
         **{f"{section}_records": records.get(section, "") for section in ("global", "proxy", "handler")},
         "publish_port": options.publish_port,

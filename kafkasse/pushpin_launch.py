@@ -103,7 +103,9 @@ def prepare(run_dir: Path) -> bool:
             )
     end(run_dir)
     for path in run_dir.iterdir():
-        if path.suffix == ".pid" or (path.name.startswith(IPC_PREFIX) and path.is_socket()):
+        if path.suffix == ".pid" or (
+            path.name.startswith(IPC_PREFIX) and (path.is_socket() or path.is_symlink())
+        ):
             path.unlink()
     return bool(left)
 

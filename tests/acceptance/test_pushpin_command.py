@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -66,8 +67,8 @@ class Instance:
         self.seen = set()
         self.log = run_dir.with_suffix(".log")
 
-    def start(self):
-        """Start it, also again, and wait until it holds clients."""
+    def start(self, *, wait=True):
+        """Start it, also again, and wait until it holds clients, or until its client port is open."""
         # A pipe that nobody reads would stop it when it is full.
         with self.log.open("a") as output:
             self.process = manage(
@@ -77,7 +78,7 @@ class Instance:
                 files=self.files,
                 output=output,
             )
-        wait_for(self.is_up, START_TIMEOUT, self.failure)
+        wait_for(self.is_up if wait else self.listens, START_TIMEOUT, self.failure)
         self.seen |= set(self.tree())
 
     def is_up(self):
@@ -86,8 +87,13 @@ class Instance:
         if program(self.process.pid) != "pushpin":
             return False
         with suppress(OSError):
-            # Pushpin takes connections before it can serve them, and forgets those.
-            self.hold(timeout=0.5).close()
+            self.hold(timeout=START_TIMEOUT).close()
+            return True
+        return False
+
+    def listens(self):
+        """Say whether the client port is open."""
+        with suppress(OSError), self.connect():
             return True
         return False
 
@@ -103,17 +109,6 @@ class Instance:
                 raise ConnectionError
             opened.pop_all()
         return stream
-
-    def settle(self):
-        """Wait until a stream gets what is published; while its processes find each other, Pushpin may cancel one."""
-
-        def carried():
-            with suppress(OSError), self.hold() as stream:
-                self.publish("settled\n")
-                return b"settled" in read_until(stream, b"settled\n")
-
-        wait_for(carried, 15, lambda: "no stream carries an item")
-        return self
 
     def connect(self, timeout=5):
         """Ask for a stream."""
@@ -275,9 +270,9 @@ def launch(origin, run_dir):
     """Start instances that end with the test."""
     instances = []
 
-    def run(*arguments, name="", **keywords):
+    def run(*arguments, name="", wait=True, **keywords):
         instances.append(Instance(origin, Path(f"{run_dir}{name}"), *arguments, **keywords))
-        instances[-1].start()
+        instances[-1].start(wait=wait)
         return instances[-1]
 
     yield run
@@ -306,6 +301,27 @@ def test_pushpin_command_delivers_what_is_published(launch):
         assert b"event\n" in read_until(stream, b"event\n")
 
 
+def test_pushpin_command_has_clients_wait_until_all_of_it_has_started(launch, tmp_path, monkeypatch):
+    """Pushpin answers 500 as long as the process that holds streams is missing, after which a browser never returns."""
+    go = tmp_path / "go"
+    late = tmp_path / "pushpin-handler"
+    late.write_text(
+        f'#!/bin/sh\nwhile [ ! -e "{go}" ]; do sleep 0.01; done\nexec {shutil.which(late.name)} "$@"\n'
+    )
+    late.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    instance = launch(wait=False)
+    with instance.connect() as stream:
+        stream.settimeout(1)
+        with pytest.raises(TimeoutError):
+            stream.recv(1)
+        go.touch()
+        stream.settimeout(START_TIMEOUT)
+        assert read_until(stream, b"hello\n").startswith(b"HTTP/1.1 200")
+        assert instance.publish("event\n") == 200
+        assert b"event\n" in read_until(stream, b"event\n")
+
+
 def test_pushpin_command_binds_the_client_port_alone_to_the_address_given(launch):
     """The publish port has no authentication."""
     instance = launch("--bind=0.0.0.0")
@@ -316,7 +332,7 @@ def test_pushpin_command_binds_the_client_port_alone_to_the_address_given(launch
 
 def test_pushpin_command_delivers_27300_items_at_once(launch):
     """A stock instance drops, in silence, what exceeds 25,000 waiting deliveries, and delivers 2,500 a second."""
-    instance = launch().settle()
+    instance = launch()
     with ExitStack() as opened:
         streams = [opened.enter_context(instance.hold()) for _ in range(300)]
         started = time.monotonic()
@@ -328,7 +344,7 @@ def test_pushpin_command_delivers_27300_items_at_once(launch):
 
 def test_pushpin_command_does_not_wait_for_an_item_that_never_came(launch):
     """A stock instance holds its successor back for 5 s; the client has long asked for what it lacks."""
-    instance = launch().settle()
+    instance = launch()
     with instance.hold() as stream:
         instance.publish("first\n", id="1", **{"prev-id": "0"})
         read_until(stream, b"first\n")
@@ -340,7 +356,7 @@ def test_pushpin_command_does_not_wait_for_an_item_that_never_came(launch):
 
 def test_pushpin_command_forgets_what_came_last_when_it_is_told_to(launch):
     """So the first item of a relay that follows a killed one does not wait; and no client is touched."""
-    instance = launch().settle()
+    instance = launch()
     with instance.hold() as stream:
         instance.publish("first\n", id="1", **{"prev-id": "0"})
         read_until(stream, b"first\n")

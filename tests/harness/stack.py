@@ -172,9 +172,8 @@ class Stack:
     def _pushpin_ready(self) -> bool:
         """Say whether it takes publishes and holds a request that Django, where that runs, has it hold.
 
-        Its ports open before its processes have found each other; a request in between is answered with 502 where the
-        origin's side is missing, with 500 where the handler is, which only a hold needs.  Where the name is none of the
-        topics that this chain serves, its 404 has to do.
+        Such a request waits until all of its processes have started.  Where the name is none of the topics that this
+        chain serves, its 404 has to do.
         """
         if not (listening(self.port)() and listening(self.publish_port)()):
             return False

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from kafkasse import pushpin, pushpin_launch, pushpin_options
+from kafkasse import pushpin, pushpin_gate, pushpin_launch, pushpin_options
 from kafkasse.exceptions import ConfigurationError
 
 VERSIONS = [(1, 36), (1, 37), (1, 38), (1, 39), (1, 40), (1, 41), (2, 0)]
@@ -462,6 +462,7 @@ def test_prepare_removes_the_files_of_a_killed_instance_and_nothing_else(tmp_pat
         end.bind(str(tmp_path / "foreign"))
     for name in ("condure.pid", "notes", f"{pushpin_options.IPC_PREFIX}notes"):
         (tmp_path / name).touch()
+    (tmp_path / pushpin_gate.GATE).symlink_to("vanished")
     assert not pushpin_launch.prepare(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         "foreign",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 from django.urls import reverse
 
-from kafkasse import pushpin, pushpin_launch, pushpin_options
+from kafkasse import pushpin, pushpin_gate, pushpin_launch, pushpin_options
 from kafkasse.conf import conf
 from kafkasse.exceptions import ConfigurationError
 
@@ -49,6 +49,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self.stdout.write(f"Pushpin {pushpin_options.dotted(program.version)}: {plan}")
         self.stdout.flush()
+        pushpin_gate.watch(plan.run_dir, program.version)
         command = pushpin_launch.command(program.path, plan.run_dir)
         pushpin_launch.become(command, pushpin.file_limit(program.version, plan))
 
