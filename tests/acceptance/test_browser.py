@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 from tests.harness.sse import EventSourceClient
 from tests.harness.wait import until
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.acceptance
 
 PAGE = b"""<!doctype html><title>test</title><script>
 window.seen = [];

@@ -11,7 +11,7 @@ from tests.harness.environment import PROJECT, clean, manage
 from tests.harness.ports import free_port
 from tests.harness.stack import SECRET_KEY
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.commands]
+pytestmark = [pytest.mark.acceptance, pytest.mark.alone]
 
 PATIENCE = 2.0
 ATTEMPTS = 3  # of which the quickest counts: other programs may use the processors too

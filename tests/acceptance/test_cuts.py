@@ -14,7 +14,7 @@ from tests.harness.cursors import event_id, positions_of
 from tests.harness.eventstream import EventStreamParser
 from tests.harness.wait import until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.patient]
+pytestmark = pytest.mark.acceptance
 
 CUTS, LIVE_CUTS = 80, 20
 RECORDS = 900

@@ -15,7 +15,7 @@ from tests.harness.cursors import event_id, positions_of
 from tests.harness.sse import EventSourceClient
 from tests.harness.wait import until
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.acceptance
 
 # Content that the proxy's filter, JSON or the stream's own syntax could take for theirs.
 AWKWARD = [

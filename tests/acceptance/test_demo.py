@@ -21,7 +21,7 @@ from tests.harness.processes import Process
 from tests.harness.wait import until
 
 # In a folder that is not prepared it makes a virtualenv first.
-pytestmark = [pytest.mark.acceptance, pytest.mark.commands, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 READY = "Ctrl-C stops everything."
 READY_TIMEOUT = 240

@@ -15,7 +15,7 @@ from tests.harness.processes import Process, listening
 from tests.harness.stack import Options, Stack
 from tests.harness.wait import until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.patient]
+pytestmark = pytest.mark.acceptance
 
 CLIENTS = 10
 

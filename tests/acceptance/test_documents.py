@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness.check import NumberedWriter
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.patient]
+pytestmark = pytest.mark.acceptance
 
 
 def test_record_has_an_address_and_can_be_kept(kafka, stack, topic):

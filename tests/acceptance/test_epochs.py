@@ -9,7 +9,7 @@ from tests.harness.check import NumberedWriter, check
 from tests.harness.cursors import event_id, positions_of
 from tests.harness.wait import until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.patient]
+pytestmark = pytest.mark.acceptance
 
 COUNT = 200
 NOTICED = 20  # seconds; without the relay's hint a hold would ask after 29

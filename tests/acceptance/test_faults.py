@@ -74,6 +74,7 @@ def said(process, text):
 # --- the relay ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_relay_killed_five_times_goes_on_at_once(chain, topic):
     """After each SIGKILL records flow within 2 s of the next start, though the group's session lasts 6 s."""
     (relay,) = chain.relays
@@ -102,6 +103,7 @@ def test_relay_terminated_ten_times_repeats_nothing(chain, topic):
     assert [report.again for report in reports] == [0] * 20
 
 
+@pytest.mark.alone
 def test_two_relays_killed_by_turns_take_over(kafka, topic, make_stack):
     """The partitions of a relay that died go to the other one, and records flow on to everybody."""
     chain = make_stack(kafka, relays=2, env={"KAFKASSE_TOPIC_PATTERN": topic})

@@ -11,7 +11,7 @@ from tests.harness.cursors import event_id
 from tests.harness.stack import status
 from tests.harness.wait import until
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.alone]
 
 AT_ONCE = 200
 PER_SECOND, SECONDS = 300, 4

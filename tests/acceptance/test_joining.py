@@ -9,7 +9,7 @@ import pytest
 from tests.benchmarks.swarm import Load, Swarm
 from tests.harness.check import NumberedWriter
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.alone]
 
 CLIENTS, RATE = 50, 5000
 JOINING = 2.0  # seconds in which they come

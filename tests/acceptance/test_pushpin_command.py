@@ -26,7 +26,7 @@ import pytest
 
 from relay import chunks
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.commands]
+pytestmark = pytest.mark.acceptance
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 20

@@ -15,7 +15,7 @@ from tests.harness.sse import EventSourceClient
 from tests.harness.stack import Options, Stack
 from tests.harness.wait import until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.commands]
+pytestmark = pytest.mark.acceptance
 
 END = 5.0  # seconds from the signal to the end
 KILL = 2.0  # seconds from the second signal to the end

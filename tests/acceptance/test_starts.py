@@ -11,7 +11,7 @@ from tests.acceptance.crowd import arrived
 from tests.harness.check import NumberedWriter, check
 from tests.harness.eventstream import EventStreamParser
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.patient]
+pytestmark = pytest.mark.acceptance
 
 COUNT = 60
 STEP = 1000

@@ -8,7 +8,7 @@ from tests.harness.check import NumberedWriter, check
 from tests.harness.environment import clean
 from tests.harness.processes import Process
 
-pytestmark = pytest.mark.commands
+pytestmark = pytest.mark.acceptance
 
 STOCK = {
     "message_rate": 2500,
@@ -17,6 +17,9 @@ STOCK = {
     "connection_subscription_max": 20,
     "sig_iss": "pushpin",
     "sig_key": "changeme",
+    # Its processes need not wait for each other.
+    "condure_in_specs": "ipc://{rundir}/{ipc_prefix}condure-out",
+    "connmgr_in_specs": "ipc://{rundir}/{ipc_prefix}connmgr-out",
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from kafkasse import cursor
 from tests.harness.check import NumberedWriter, check
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.patient]
+pytestmark = pytest.mark.acceptance
 
 
 @pytest.fixture

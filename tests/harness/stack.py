@@ -172,7 +172,7 @@ class Stack:
     def _pushpin_ready(self) -> bool:
         """Say whether it takes publishes and holds a request that Django, where that runs, has it hold.
 
-        Such a request waits until all of its processes have started.  Where the name is none of the topics that this
+        A stock instance turns such a request away until all of its processes have started.  Where the name is none of the topics that this
         chain serves, its 404 has to do.
         """
         if not (listening(self.port)() and listening(self.publish_port)()):

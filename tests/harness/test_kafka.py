@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import Producer
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.acceptance
 
 
 def test_kafka_topic_can_be_made_grown_and_trimmed(kafka):

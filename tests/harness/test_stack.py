@@ -8,7 +8,7 @@ from tests.harness.check import NumberedWriter, check
 from tests.harness.stack import status
 from tests.harness.wait import until
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.acceptance
 
 
 def test_stack_delivers_what_is_written(stack, kafka, topic):

@@ -14,8 +14,8 @@ from tests.harness.environment import PROJECT, clean, manage
 from tests.harness.processes import Process
 from tests.harness.wait import until
 
-# Whole processes, whose time is promised: not beside all others with the least priority.
-pytestmark = [pytest.mark.integration, pytest.mark.commands]
+# Whole processes, whose time is promised: among those that have a processor each.
+pytestmark = pytest.mark.acceptance
 
 SOON = 15.0
 STOP = 5.0
