@@ -9,6 +9,7 @@ next commit; the newest position of a partition says all.
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from kafkasse.topics import Key
 
 logger = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 0.05
 
 
 class Commits:
@@ -34,11 +37,15 @@ class Commits:
         self._pending |= {key: TopicPartition(*key, *place) for key, place in positions.items()}
 
     def send(self, consumer: Consumer, *, wait: bool = False) -> None:
-        """Commit what is pending, unless a request is under way; with `wait` in any case, and return when it is done.
+        """Commit what is pending, unless a request is under way.
+
+        With `wait` commit in any case, also what is under way and may still be refused, and return when it is done.
 
         A commit that fails is no loss: it goes with the next one, and what a crash leaves uncommitted is published
         twice, which the chain makes harmless.
         """
+        if wait:
+            self._pending, self._sent = self._sent | self._pending, {}
         if not self._pending or (self.under_way and not wait):
             return
         pending, self._pending = self._pending, {}
@@ -52,6 +59,14 @@ class Commits:
         except KafkaException as error:
             logger.debug("Commit failed: %s", error)
             self._pending = pending | self._pending
+
+    def finish(self, consumer: Consumer, seconds: float) -> None:
+        """Commit everything; a refusal, as while the group rebalances, is tried again for up to `seconds`."""
+        deadline = time.monotonic() + seconds
+        self.send(consumer, wait=True)
+        while self._pending and time.monotonic() < deadline:
+            consumer.poll(AGAIN_SECONDS)  # the rebalance goes on in here
+            self.send(consumer, wait=True)
 
     def answered(self, error: KafkaError | None, _partitions: list[TopicPartition]) -> None:
         """Take the answer, from librdkafka's callback.  The next request is not made from here: it would never end."""

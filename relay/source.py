@@ -61,16 +61,13 @@ class Source:
         except (KafkaException, TypeError, ValueError) as error:
             raise refused(error) from error
         self._tags = Tags(Catalog(self._consumer, {**DEFAULTS, **config}))
-        self._pattern = pattern
-        self._stop = stop
+        self._pattern, self._stop = pattern, stop
         self._positions: dict[Key, int] = {}
         self._unread: set[Key] = set()
         self._appeared: set[str] = set()
         self._held: list[Message] = []
-        self._new_session = True
-        self._new_group = False
-        self._subscribed_at = 0.0
-        self._waiting = False
+        self._new_session, self._new_group = True, False
+        self._subscribed_at, self._waiting = 0.0, False
 
     # --- start and end -----------------------------------------------------------------------------------------------
 
@@ -107,11 +104,14 @@ class Source:
 
     def close(self) -> None:
         """Commit what is published and end the session; blocks for some 100 ms, or 3 s when Kafka is away."""
-        self._commits.send(self._consumer)
         # In a thread: librdkafka waits for a commit that nobody will answer.
-        closing = threading.Thread(target=self._consumer.close, daemon=True)
+        closing = threading.Thread(target=self._close, daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)
+
+    def _close(self) -> None:
+        self._commits.finish(self._consumer, CLOSE_SECONDS / 2)
+        self._consumer.close()
 
     # --- reading -----------------------------------------------------------------------------------------------------
 

@@ -187,6 +187,7 @@ def test_demo_whose_part_dies_says_which_and_ends(running, part):
     until(lambda: not survivors(processes), 1, lambda: f"nothing is left of {survivors(processes)}")
 
 
+@pytest.mark.alone
 def test_demo_that_is_installed_shows_events_within_10_s(ports, tmp_path, starts):
     """Half of it is the group's, which waits for more members; other tests use the processors too."""
     for _ in range(3 - len(starts)):

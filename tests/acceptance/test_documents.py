@@ -74,7 +74,7 @@ def test_page_of_a_time_to_come_says_where_the_rest_will_be(kafka, stack, topic)
 @pytest.mark.parametrize("form", ["json", "ndjson"])
 def test_pages_bring_every_record_once(kafka, stack, topic, form):
     """From `next` to `next`, while more is written; and the last cursor is where a stream goes on."""
-    with NumberedWriter(kafka.bootstrap, topic, rate=1000) as writer:
+    with NumberedWriter(kafka.bootstrap, topic, rate=3000) as writer:
         writer.wait_total(5000, 20)
         path, places, last = f"/events/{topic}/?offset=earliest&format={form}", [], {}
         while writer.total < 8000 or len(places) < writer.total:

@@ -12,6 +12,9 @@ class Broker:
         """Have committed nothing."""
         self.refusals, self.committed = refusals, []
 
+    def poll(self, _timeout):
+        """Have no record."""
+
     def commit(self, offsets, asynchronous):
         """Take the offsets, or refuse."""
         if self.refusals:
@@ -87,3 +90,35 @@ def test_answer_with_an_error_brings_nothing_back_that_another_relay_has():
     commits.answered(KafkaError(KafkaError.REBALANCE_IN_PROGRESS), [])
     commits.send(broker)
     assert broker.committed[1] == ({("t", 1): 7}, True)
+
+
+def test_send_that_waits_repeats_what_is_under_way():
+    """Whoever waits wants to know it committed, and the answer may be a refusal."""
+    commits, broker = Commits(), Broker()
+    commits.add({("t", 0): (1, "tag"), ("t", 1): (7, "tag")})
+    commits.send(broker)
+    commits.add({("t", 0): (2, "tag")})
+    commits.send(broker, wait=True)
+    assert broker.committed[1] == ({("t", 0): 2, ("t", 1): 7}, False)
+    commits.answered(KafkaError(KafkaError.REBALANCE_IN_PROGRESS), [])
+    commits.send(broker)
+    assert len(broker.committed) == 2
+
+
+def test_finish_tries_again_until_all_is_committed():
+    """A relay that stops while its group rebalances leaves nothing that would be published a second time."""
+    commits, broker = Commits(), Broker()
+    commits.add({("t", 0): (1, "tag")})
+    commits.send(broker)
+    commits.add({("t", 1): (7, "tag")})
+    broker.refusals = 3
+    commits.finish(broker, 10)
+    assert broker.committed[1] == ({("t", 0): 1, ("t", 1): 7}, False)
+
+
+def test_finish_gives_up_in_time():
+    """What is not committed then is published again, which the chain makes harmless."""
+    commits, broker = Commits(), Broker(refusals=10**9)
+    commits.add({("t", 0): (1, "tag")})
+    commits.finish(broker, 0.1)
+    assert broker.committed == []
