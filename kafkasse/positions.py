@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.05
+AWAY_SECONDS = 0.25
+"""How long a request waits where the last look-up failed: many ask then, and the proxy has few at a time in progress."""
 
 LATEST, EARLIEST = -1, -2  # ListOffsets' own names for the ends of the log
 
@@ -187,6 +189,7 @@ class Lookup:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafkasse-lookup")
         self._waiting: dict[tuple[str, ...], Future[Known]] = {}
         self._heard: dict[str, Topic] = {}
+        self._away = False
 
     def committed(self, names: tuple[str, ...]) -> Known:
         """Return what is known of the topics that are called so."""
@@ -195,7 +198,7 @@ class Lookup:
                 self._thread.submit(self._answer)
             future = self._waiting.setdefault(names, Future())
         try:
-            return future.result(deadline.left())
+            return future.result(deadline.left(AWAY_SECONDS if self._away else deadline.SECONDS))
         except (FutureTimeoutError, KafkaException) as error:
             raise KafkaUnavailableError from error
 
@@ -223,9 +226,11 @@ class Lookup:
             with deadline.begun():
                 answers = self._ask(list(asked))
         except Exception as error:  # noqa: BLE001 - handed to those who wait
+            self._away = True
             for future in asked.values():
                 future.set_exception(error)
         else:
+            self._away = False
             for names, future in asked.items():
                 future.set_result(answers[names])
 

@@ -53,6 +53,10 @@ client_maxconn=%(max_clients)d
 routesfile=routes
 debug=false
 auto_cross_origin=false
+# Beyond a hundred that wait to be passed on it answers 500 or 502; so more than these stay with the connection manager,
+# where they wait.  For one to have its turn soon, answers must not be longer than Pushpin takes at once: see
+# KAFKASSE_PAGE_BYTES.
+max_open_requests=90
 accept_x_forwarded_protocol=false
 set_x_forwarded_protocol=proto-only
 # Each request to the origin carries a Grip-Sig made with these.

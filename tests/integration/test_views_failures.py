@@ -90,6 +90,15 @@ def test_kafka_that_never_answers_is_told_in_time(settings, clean_history, topic
         check_absent(topic)
 
 
+def test_kafka_that_is_known_to_be_away_is_told_soon(settings, clean_history, topic):
+    """When many come back meanwhile, each takes a place at the proxy for as long as it waits."""
+    settings.KAFKA_CONSUMER_CONFIG = {"bootstrap.servers": "127.0.0.1:1", "group.id": "g"}
+    ask(f"/events/{topic}/")
+    until(lambda: timed(f"/events/{topic}/")[1] < 1, 5, "the look-up has failed")
+    seconds = [timed(f"/events/{topic}/")[1] for _ in range(5)]
+    assert max(seconds) < 1, seconds
+
+
 def test_kafka_goes_away_and_comes_back_without_a_loss(fragile, topic):
     """A held client stays where it is, and gets the rest afterwards."""
     fragile.create(topic, 2)
