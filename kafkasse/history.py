@@ -82,6 +82,10 @@ class Readers:
         try:
             reader = reader or positions.consumer()
             yield reader
+        except KafkaUnavailableError:
+            # What has been created again after its leaders had changed, librdkafka never reads (`rd_kafka_toppar_leader_update`).
+            reader = None
+            raise
         finally:
             self._idle.put(reader)
 

@@ -50,24 +50,27 @@ class Source:
     """All public topics, as seen by one member of the group.  For one thread; all that blocks says for how long."""
 
     def __init__(self, config: Mapping[str, Any], instance: str, pattern: str, stop: Event) -> None:
-        self._commits = Commits()
         self._complaints = Complaints()
         self._connection = Connection(self._complaints)
-        callbacks = {"error_cb": self._connection.take, "on_commit": self._commits.answered, "logger": SILENT}
-        try:
-            self._consumer = Consumer(
-                {**DEFAULTS, **config, **OWNED, "group.instance.id": instance, **callbacks}
-            )
-        except (KafkaException, TypeError, ValueError) as error:
-            raise refused(error) from error
-        self._tags = Tags(Catalog(self._consumer, {**DEFAULTS, **config}))
-        self._pattern, self._stop = pattern, stop
+        self._config = {**DEFAULTS, **config}
+        self._instance, self._pattern, self._stop = instance, pattern, stop
         self._positions: dict[Key, int] = {}
         self._unread: set[Key] = set()
         self._appeared: set[str] = set()
         self._held: list[Message] = []
-        self._new_session, self._new_group = True, False
-        self._subscribed_at, self._waiting = 0.0, False
+        self._open()
+
+    def _open(self) -> None:
+        self._commits = Commits()
+        callbacks = {"error_cb": self._connection.take, "on_commit": self._commits.answered, "logger": SILENT}
+        try:
+            self._consumer = Consumer(
+                {**self._config, **OWNED, "group.instance.id": self._instance, **callbacks}
+            )
+        except (KafkaException, TypeError, ValueError) as error:
+            raise refused(error) from error
+        self._tags = Tags(Catalog(self._consumer, self._config))
+        self._new_session, self._new_group, self._waiting = True, False, False
 
     # --- start and end -----------------------------------------------------------------------------------------------
 
@@ -83,10 +86,10 @@ class Source:
             self._connection.failed()
             raise KafkaUnavailableError(f"Kafka cannot be reached: {error.args[0].str()}") from error
         self._connection.started()
-        self._subscribed_at = time.monotonic()
         self._subscribe()
 
     def _subscribe(self) -> None:
+        self._subscribed_at = time.monotonic()
         self._consumer.subscribe([f"^({self._pattern})$"], self._on_assign, self._on_revoke, self._on_lost)
 
     def _subscribe_again(self) -> None:
@@ -120,17 +123,15 @@ class Source:
 
         Raises `FencedError` when another relay runs under this instance's name.
         """
-        for topic in self._tags.changed(self._positions, time.monotonic()):
-            self._begin_again(topic)
+        if changed := self._tags.changed(self._positions, time.monotonic()):
+            self._begin_again(changed)
         # An answer to a commit does not end a poll, and the next commit may have to wait for it.
         patience = COMMIT_SECONDS if self._commits.under_way else timeout
         first = self._consumer.poll(0 if self._held else patience)
         self._commits.send(self._consumer)
         self._connection.look_after(self._consumer, first)
         self._subscribe_again()
-        held, self._held = self._held, []
-        if first is not None:
-            held.append(first)
+        held, self._held = self._held + ([] if first is None else [first]), []
         if not held:
             return []
         # Asking for many with a time-out would wait for as many; what has been fetched by now is what we want.
@@ -250,8 +251,6 @@ class Source:
         logger.info("Gave up %d partitions, %d left", many, total, extra={"action": "revoke"})
         self._consumer.incremental_unassign(partitions)
 
-    # --- helpers -----------------------------------------------------------------------------------------------------
-
     def _take_error(self, message: Message) -> bool:
         """Say whether the partition goes on at another place; what is said of anything else is said once."""
         error = message.error()
@@ -281,20 +280,20 @@ class Source:
                 "The log does not have the relay's position",
                 extra={"topic": place.topic, "partition": place.partition, "action": "reset"},
             )
-        self._move([place])
+        # Not by seek: a partition whose place the log does not have takes none.
+        self._consumer.incremental_unassign([place])
+        self._consumer.incremental_assign([place])
 
-    def _begin_again(self, topic: str) -> None:
-        """Read a topic that was created again from its beginning; what was read of the earlier one is gone."""
-        mine = [key for key in self._positions if key[0] == topic]
-        self._commits.forget(mine)
-        self._held = [kept for kept in self._held if kept.topic() != topic]
-        self._positions |= dict.fromkeys(mine, 0)
-        self._unread |= set(mine)
-        self._appeared.add(topic)
-        self._move([TopicPartition(*key, 0) for key in mine])
-        logger.warning("The topic was created again", extra={"topic": topic, "action": "begin"})
+    def _begin_again(self, topics: set[str]) -> None:
+        """Go on as a consumer that never heard of these topics, which were created again; what it read of them is gone.
 
-    def _move(self, places: list[TopicPartition]) -> None:
-        """Read on at other places.  Not by seek: a partition whose place the log does not have takes none."""
-        self._consumer.incremental_unassign(places)
-        self._consumer.incremental_assign(places)
+        The leaders of a new topic count their epochs from 0, and librdkafka takes all that is said of them for outdated
+        (`rd_kafka_toppar_leader_update`): after a change of leaders in the old one, it would never read the new one.
+        """
+        for topic in sorted(topics):
+            logger.warning("The topic was created again", extra={"topic": topic, "action": "begin"})
+        self._commits.forget([key for key in self._positions if key[0] in topics])
+        self.close()
+        self._positions, self._held = {}, []
+        self._open()
+        self._subscribe()

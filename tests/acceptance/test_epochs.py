@@ -25,6 +25,21 @@ def wait_relayed(kafka, stack, topic):
     until(lambda: kafka.has_committed_all(stack.group, topic), 20, "the relay is at the end")
 
 
+def renewed_under_a_hold(kafka, stack, topic, count):
+    """Have a topic created again while a client listens to it; return the client, closed, after it got everything."""
+    NumberedWriter(kafka.bootstrap, topic).write(COUNT)
+    start = event_id(topic, dict.fromkeys(range(4), 0), kafka.topic_id(topic))
+    with stack.client(topic, last_event_id=start) as client:
+        client.wait_for(COUNT, 20)
+        written = renew(kafka, topic, count)
+        client.wait_for(
+            lambda client: by_partition(client) == written, NOTICED, "all records of the new topic"
+        )
+        kafka.produce(topic, b"live", partition=1)
+        client.wait_for(lambda client: client.records[-1].data == "live", 20, "what comes")
+    return client
+
+
 def renew(kafka, topic, count):
     """Delete the topic, create it again, and write so many records to each partition; return them by partition."""
     kafka.delete_topic(topic)
@@ -52,24 +67,23 @@ def by_partition(client):
 @pytest.mark.parametrize("count", [10, 400], ids=["shorter than before", "longer than before"])
 def test_topic_created_again_under_a_hold_begins_anew(kafka, stack, topic, count):
     """Where the new log is longer than the old one, its offsets alone would show nothing."""
-    NumberedWriter(kafka.bootstrap, topic).write(COUNT)
-    with stack.client(
-        topic, last_event_id=event_id(topic, dict.fromkeys(range(4), 0), kafka.topic_id(topic))
-    ) as client:
-        client.wait_for(COUNT, 20)
-        written = renew(kafka, topic, count)
-        client.wait_for(
-            lambda client: by_partition(client) == written, NOTICED, "all records of the new topic"
-        )
-        told = resets(client)
-        assert {each["reason"] for each in told} == {"recreated"}
-        assert {(each["topic"], each["partition"], each["resumed"]) for each in told} == {
-            (topic, partition, 0) for partition in range(4)
-        }
-        kafka.produce(topic, b"live", partition=1)
-        client.wait_for(lambda client: client.records[-1].data == "live", 20, "what comes")
-        assert len(client.connections) == 1
-        assert client.repeated() == []
+    client = renewed_under_a_hold(kafka, stack, topic, count)
+    told = resets(client)
+    assert {each["reason"] for each in told} == {"recreated"}
+    assert {(each["topic"], each["partition"], each["resumed"]) for each in told} == {
+        (topic, partition, 0) for partition in range(4)
+    }
+    assert len(client.connections) == 1
+    assert client.repeated() == []
+
+
+def test_topic_whose_leaders_had_changed_is_created_again(own_kafka, make_stack):
+    """A client of Kafka takes what it hears of the new topic's leaders for outdated: they count from 0 again."""
+    topic = own_kafka.create_topic()
+    own_kafka.restart()
+    own_kafka.restart()
+    client = renewed_under_a_hold(own_kafka, make_stack(own_kafka), topic, 10)
+    assert client.repeated() == []
 
 
 @pytest.mark.parametrize("count", [10, 400], ids=["shorter than before", "longer than before"])

@@ -1,6 +1,7 @@
 """Many clients at once: nobody is turned away, and the application keeps nothing of them."""
 
 import http.client
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,6 +23,7 @@ BEHIND, RETURNING = 10_000, 1000  # records, clients
 READS = 50
 UNREAD, LAZY = 10_000, 150  # records of 1 kB, clients
 PROMPT = 5
+UNTIL_FULL = 12  # seconds after which all buffers on the way to them are full
 
 
 def threads(process):
@@ -104,11 +106,17 @@ def test_clients_that_do_not_read_keep_nobody_waiting(kafka, unused_topics, make
     Writer(kafka.bootstrap, past).write(Plan(UNREAD, size=1000))
     until(lambda: sum(kafka.committed(chain.group, past).values()) == UNREAD, 20, "the relay has read them")
     with ExitStack() as running:
-        for _ in range(LAZY):
-            lazy = EventSourceClient(chain.url(f"/events/{past}/?offset=earliest"), receive_buffer=4096)
-            lazy.pause()
-            running.enter_context(lazy)
-        with chain.client(live) as client:
-            client.wait_open(PROMPT)
-            kafka.produce(live, b"at once")
-            client.wait_for(1, PROMPT)
+        lazy = [
+            EventSourceClient(chain.url(f"/events/{past}/?offset=earliest"), receive_buffer=4096)
+            for _ in range(LAZY)
+        ]
+        for client in lazy:
+            client.pause()
+            running.enter_context(client)
+        until(lambda: all(client.statuses == [200] for client in lazy), PROMPT, "each is answered")
+        end = time.monotonic() + UNTIL_FULL
+        while time.monotonic() < end:
+            with chain.client(live) as client:
+                client.wait_open(PROMPT)
+                kafka.produce(live, b"at once")
+                client.wait_for(1, PROMPT)

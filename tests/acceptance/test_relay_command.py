@@ -87,6 +87,7 @@ def test_signal_under_load_commits_what_was_published(kafka, stack, number):
     assert crowd.connections() == {1}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("hangs", [False, True], ids=["refuses", "hangs"])
 def test_signal_ends_a_relay_whose_proxy_is_away(kafka, topic, alone, sink, number, hangs):

@@ -176,8 +176,13 @@ class KafkaAdmin:
         return {where.partition: where.offset for where in found if where.offset >= 0}
 
     def has_committed_all(self, group: str, name: str) -> bool:
-        """Say whether a group's positions are the ends of a topic's log."""
-        return self.committed(group, name) == self.end_offsets(name)
+        """Say whether a group's positions are the ends of a topic's log; not while nobody knows them."""
+        try:
+            return self.committed(group, name) == self.end_offsets(name)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.COORDINATOR_LOAD_IN_PROGRESS:
+                raise
+            return False
 
     def group_members(self, group: str) -> dict[str, list[TopicPartition]]:
         """Return the assignment of each member; empty while the group is not stable."""

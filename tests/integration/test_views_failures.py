@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from kafkasse import history, positions
+from kafkasse.exceptions import KafkaUnavailableError
 from tests.harness.cursors import chained, channels_of, event_id
 from tests.harness.wait import until
 from tests.integration import views_kit
@@ -147,6 +148,17 @@ def test_reader_is_free_again_after_an_error(cluster, topic, settings):
             raise ZeroDivisionError
     with history.readers().reader() as reader:
         assert reader
+
+
+def test_reader_that_read_nothing_is_not_used_again(cluster, topic, settings):
+    """Another one may hear of the partition's leader what this one takes for outdated."""
+    settings.KAFKASSE_READERS = 1
+    with history.readers().reader() as former:
+        pass
+    with pytest.raises(KafkaUnavailableError), history.readers().reader() as same:
+        raise KafkaUnavailableError
+    with history.readers().reader() as another:
+        assert former is same is not another
 
 
 @pytest.fixture

@@ -74,6 +74,10 @@ class FakeConsumer:
         self.calls.append("subscribe")
         self.on_assign, self.on_revoke, self.on_lost = on_assign, on_revoke, on_lost
 
+    def close(self):
+        """Note it."""
+        self.calls.append("close")
+
     def unsubscribe(self):
         """Note it."""
         self.calls.append("unsubscribe")
@@ -234,27 +238,30 @@ def test_relay_without_partitions_looks_again_after_a_while_and_only_once(consum
 # --- topics that are created again -----------------------------------------------------------------------------------
 
 
-def test_topic_created_again_is_read_from_its_beginning_and_told(reading, consumer, monkeypatch, caplog):
-    """Under its new tag; what was read of the old one, and not committed yet, never is."""
+def test_topic_created_again_is_read_by_a_new_consumer_and_told(reading, consumer, monkeypatch, caplog):
+    """What was read of the old one, and not committed yet, never is; nor is an answer awaited that nobody will give."""
     consumer.committed_places = []
     consumer.commit = lambda offsets, **_how: consumer.committed_places.append(offsets)
     consumer.messages = [Message(5)]
     (run,) = reading.read(0.1)
-    item = chunks.Item("orders", run.tag, 0, 6, "{}", 1, 2)
     reading._commits.under_way = True  # noqa: SLF001
-    reading.commit([item])
-    changes = [{"orders"}]
-    monkeypatch.setattr(reading._tags, "changed", lambda _names, _now: changes.pop() if changes else set())  # noqa: SLF001
-    reading._tags.known["orders"] = "new-tag"  # noqa: SLF001
-    consumer.messages = [Message(0)]
-    (run,) = reading.read(0.1)
-    assert (run.tag, run.position, run.first) == ("new-tag", 0, True)
-    assert reading.appeared() == {"orders"}
-    assert consumer.calls == [("unassign", *ORDERS), ("assign", *ORDERS, 0)]
-    assert warnings(caplog) == ["The topic was created again"]
-    reading._commits.answered(None, [])  # noqa: SLF001
-    reading.read(0.1)
+    reading.commit([chunks.Item("orders", run.tag, 0, 6, "{}", 1, 2)])
+    monkeypatch.setattr(reading._tags, "changed", lambda _names, _now: {"orders"})  # noqa: SLF001
+    new = FakeConsumer({})
+    monkeypatch.setattr(source, "Consumer", lambda _config: new)
+    assert reading.read(0.1) == []
     assert consumer.committed_places == []
+    assert consumer.calls == ["close"]
+    assert new.calls == ["subscribe"]
+    assert reading.positions() == {}
+    new.committed = lambda _partitions, _timeout: [TopicPartition(*ORDERS, 7, "old-tag")]
+    new.on_assign(new, [TopicPartition(*ORDERS)])
+    new.messages = [Message(0)]
+    (run,) = reading.read(0.1)
+    assert (run.position, run.first) == (0, True)
+    assert reading.appeared() == {"orders"}
+    assert warnings(caplog) == ["The topic was created again"]
+    assert not reading._commits.under_way  # noqa: SLF001
 
 
 def test_position_of_an_earlier_topic_of_the_name_is_none(consumer):
