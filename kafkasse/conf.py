@@ -67,7 +67,7 @@ class Settings:
     @property
     def KAFKASSE_PAGE_BYTES(self) -> int:
         """The size of a page of the log, in bytes; a page ends before the record that would pass it."""
-        return getattr(settings, "KAFKASSE_PAGE_BYTES", 90_000)
+        return getattr(settings, "KAFKASSE_PAGE_BYTES", 1_000_000)
 
     @property
     def KAFKASSE_CACHE_BYTES(self) -> int:

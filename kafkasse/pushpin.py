@@ -54,8 +54,7 @@ routesfile=routes
 debug=false
 auto_cross_origin=false
 # Beyond a hundred that wait to be passed on it answers 500 or 502; so more than these stay with the connection manager,
-# where they wait.  For one to have its turn soon, answers must not be longer than Pushpin takes at once: see
-# KAFKASSE_PAGE_BYTES.
+# where they wait.
 max_open_requests=90
 accept_x_forwarded_protocol=false
 set_x_forwarded_protocol=proto-only

@@ -244,7 +244,7 @@ def test_answer_cut_in_the_middle_loses_nothing(kafka, topic, make_stack):
         last = NumberedWriter(kafka.bootstrap, topic).write(20_000)
         with chain:
             start = event_id(topic, dict.fromkeys(range(4), 0), kafka.topic_id(topic))
-            link.cut_next_answer(50_000)
+            link.cut_next_answer(500_000)
             with chain.client(topic, last_event_id=start, reconnect=True, max_retry=0.5) as client:
                 client.wait_for(lambda client: arrived(client, last), 30, "all records")
                 check(client.records, last).assert_ok()

@@ -1,8 +1,6 @@
 """Many clients at once: nobody is turned away, and the application keeps nothing of them."""
 
 import http.client
-import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,6 @@ import pytest
 from tests.benchmarks.swarm import Load, Swarm
 from tests.benchmarks.writer import Plan, Writer
 from tests.harness.cursors import event_id
-from tests.harness.sse import EventSourceClient
 from tests.harness.stack import status
 from tests.harness.wait import until
 
@@ -21,9 +18,6 @@ PER_SECOND, SECONDS = 300, 4
 HOLD_BYTES = 50_000
 BEHIND, RETURNING = 10_000, 1000  # records, clients
 READS = 50
-UNREAD, LAZY = 10_000, 150  # records of 1 kB, clients
-PROMPT = 5
-UNTIL_FULL = 12  # seconds after which all buffers on the way to them are full
 
 
 def threads(process):
@@ -97,26 +91,3 @@ def test_herd_that_comes_back_with_one_cursor_costs_kafka_few_reads(kafka, topic
     assert set(got["notices"]) <= {"stream-open", "stream-heartbeat"}, got
     reads = chain.django.log().count("Read a page") - before
     assert 0 < reads < READS, f"{reads} reads"
-
-
-def test_clients_that_do_not_read_keep_nobody_waiting(kafka, unused_topics, make_stack):
-    """Each has asked for the past of a topic, more than any buffer on the way takes, and there are more than places."""
-    past, live = unused_topics.pop(), unused_topics.pop()
-    chain = make_stack(kafka, env={"KAFKASSE_TOPIC_PATTERN": f"{past}|{live}"})
-    Writer(kafka.bootstrap, past).write(Plan(UNREAD, size=1000))
-    until(lambda: sum(kafka.committed(chain.group, past).values()) == UNREAD, 20, "the relay has read them")
-    with ExitStack() as running:
-        lazy = [
-            EventSourceClient(chain.url(f"/events/{past}/?offset=earliest"), receive_buffer=4096)
-            for _ in range(LAZY)
-        ]
-        for client in lazy:
-            client.pause()
-            running.enter_context(client)
-        until(lambda: all(client.statuses == [200] for client in lazy), PROMPT, "each is answered")
-        end = time.monotonic() + UNTIL_FULL
-        while time.monotonic() < end:
-            with chain.client(live) as client:
-                client.wait_open(PROMPT)
-                kafka.produce(live, b"at once")
-                client.wait_for(1, PROMPT)
