@@ -83,7 +83,8 @@ class Readers:
             reader = reader or positions.consumer()
             yield reader
         except KafkaUnavailableError:
-            # What has been created again after its leaders had changed, librdkafka never reads (`rd_kafka_toppar_leader_update`).
+            # A topic that was created again after its leaders had changed, this one would never read: librdkafka takes
+            # the new leaders for outdated (`rd_kafka_toppar_leader_update`).
             reader = None
             raise
         finally:
