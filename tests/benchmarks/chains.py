@@ -32,7 +32,7 @@ class Chain:
     port: int
     bootstrap: str
     topic: str
-    warm: str  # a second topic, for the warm-up: the measured one has to start with number 0
+    warm: str  # a second topic, for the warm-up
     ready: str  # how a client knows that it is held
     processes: list[Process]
 
