@@ -71,7 +71,8 @@ class KafkaBroker(KafkaAdmin):
     """A broker on loopback ports of its own, with its data in `folder`, which outlive a stop or a kill.
 
     `properties` are added to the broker's; the last of two with the same name counts.  `optimized` lets Java use its best
-    compiler, too: for a broker that is warmed up before it is measured.
+    compiler, too: for a broker that is warmed up before it is measured.  `archive_to` is where its end leaves an archive of
+    the classes that it has loaded.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class KafkaBroker(KafkaAdmin):
         auto_create: bool = False,
         properties: dict[str, str] | None = None,
         optimized: bool = False,
+        archive_to: Path | None = None,
     ) -> None:
         """Write the configuration; nothing runs yet."""
         self.port, self.folder = free_port(), folder
@@ -96,13 +98,20 @@ class KafkaBroker(KafkaAdmin):
         )
         self._config.write_text(text + more)
         compiler = () if optimized else (QUICK_JVM,)
-        command = [*self._java(), *compiler, "kafka.Kafka", str(self._config)]
+        archive = (f"-XX:ArchiveClassesAtExit={archive_to}",) if archive_to else self._archive()
+        command = [*self._java(), *archive, *compiler, "kafka.Kafka", str(self._config)]
         self.process = Process(
             command, clean(), folder / "kafka.log", "kafka", ready=self._is_ready, ready_timeout=READY_TIMEOUT
         )
 
     def _java(self) -> list[str]:
         return [kafka_jars.java(), *JVM, "-cp", kafka_jars.classpath()]
+
+    @staticmethod
+    def _archive() -> tuple[str, ...]:
+        """Return how Java is told of the archive of classes (`tests.harness.kafka_archive`), where there is one."""
+        path = kafka_jars.archive()
+        return (f"-XX:SharedArchiveFile={path}",) if path.exists() else ()
 
     def _is_ready(self) -> bool:
         return listening(self.port)() and self.has_leaders()
@@ -118,7 +127,10 @@ class KafkaBroker(KafkaAdmin):
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         tool = [QUICK_JVM, "kafka.tools.StorageTool", "format", "-t", cluster]
         done = subprocess.run(
-            [*self._java(), *tool, "-c", str(self._config)], capture_output=True, env=clean(), check=False
+            [*self._java(), *self._archive(), *tool, "-c", str(self._config)],
+            capture_output=True,
+            env=clean(),
+            check=False,
         )
         if done.returncode:
             raise RuntimeError(f"Kafka's storage could not be formatted:\n{done.stderr.decode()[-3000:]}")

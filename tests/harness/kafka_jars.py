@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from tests.harness.environment import PROJECT
@@ -25,9 +26,27 @@ def java() -> str:
     return found
 
 
+def archive() -> Path:
+    """Return where `tests.harness.kafka_archive` keeps its file, for these jars and this Java."""
+    return CACHE / f"{_folder().name}-{_digest(java().encode() + _version())}.jsa"
+
+
+@cache
+def _version() -> bytes:
+    return subprocess.run([java(), "-version"], capture_output=True, check=True).stderr
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _folder() -> Path:
+    return CACHE / f"kafka-{_digest(POM.read_bytes())}"
+
+
 def classpath() -> str:
     """Return the class path of Kafka, fetching it the first time and whenever the versions change."""
-    folder = CACHE / f"kafka-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
+    folder = _folder()
     if not folder.exists():
         _fetch(folder)
     return f"{folder}/*"
