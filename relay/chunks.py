@@ -45,7 +45,7 @@ class Item:
     """One publish to one channel, encoded as JSON; `position` is the partition's once it is acknowledged.
 
     `size` is that of the body, in bytes.  Without a `body` the item cannot be published at all: its record is too large,
-    and its clients have to be told to fetch it from the log.
+    and its clients have to be told to fetch it from the log.  One that nobody listens to has none, either.
     """
 
     topic: str
@@ -55,6 +55,11 @@ class Item:
     body: str | None
     records: int
     size: int
+
+
+def unheard(run: Run) -> Item:
+    """Return what there is to commit of a run to which nobody listens."""
+    return Item(run.topic, run.tag, run.partition, run.records[-1][0] + 1, None, len(run.records), 0)
 
 
 def build(run: Run, prefix: str = "") -> Iterator[Item]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
+SILENT = logging.getLogger("relay.librdkafka")
+SILENT.setLevel(logging.CRITICAL + 1)
+"""For librdkafka's own lines: what it says of an error that ends the relay is said by the exception, too."""
 REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # noqa: SLF001 - librdkafka's own names
 """What keeps the relay from the brokers until somebody corrects its configuration."""
 

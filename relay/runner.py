@@ -9,22 +9,26 @@ from typing import TYPE_CHECKING, Protocol
 
 from kafkasse.exceptions import KafkaUnavailableError, PublishError
 from relay import chunks
+from relay.audience import Audience, Everybody
 from relay.pacing import Pacer
 from relay.publisher import RefusedError
 from relay.reminders import Reminders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from threading import Event
 
     from kafkasse.topics import Key
+    from relay.audience import Subscriptions
     from relay.chunks import Item, Run
     from relay.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 
-READ_TIMEOUT = 0.25
-"""Seconds to wait for a first record: how soon a stop is noticed when nothing comes."""
+READ_TIMEOUT = 0.1
+"""Seconds to wait for a first record: how soon a stop, or a first listener, is noticed when nothing comes."""
+MOST_TOLD = 1000
+"""How many items without records, of 700 bytes at the most, go into one publish."""
 SHORTEST_BACKOFF, LONGEST_BACKOFF = 0.1, 1.0
 
 
@@ -56,6 +60,16 @@ class Source(Protocol):
     def commit(self, items: Iterable[Item], *, wait: bool = False) -> None:
         """Commit the positions after `items`."""
 
+    def rest(self, keys: set[Key]) -> None:
+        """Read nothing of these partitions until they are woken."""
+
+    def wake(self, keys: set[Key]) -> None:
+        """Read these partitions again."""
+
+    def follow(self) -> list[Item]:
+        """Return what there is to commit of resting partitions."""
+        raise NotImplementedError
+
     def lag(self) -> int:
         """Return how many records are still to be read, about."""
         raise NotImplementedError
@@ -66,9 +80,10 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class Totals:
-    """What the relay has done since it started, for its status line."""
+    """What the relay has done since it started, for its status line; `unheard` are the records that nobody listened to."""
 
     records: int = 0
+    unheard: int = 0
     items: int = 0
     publishes: int = 0
     last_publish: float | None = None
@@ -82,11 +97,17 @@ class Runner:
     publisher: Publisher
     stop: Event
     prefix: str = ""
+    subscriptions: Subscriptions = field(default_factory=Everybody)
     pacer: Pacer = field(default_factory=Pacer)
     reminders: Reminders = field(default_factory=Reminders)
     clock: Callable[[], float] = time.monotonic
     totals: Totals = field(default_factory=Totals)
     after_tick: Callable[[Runner], None] = lambda _runner: None
+    audience: Audience = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take note of who listens from here on."""
+        self.audience = Audience(self.subscriptions, self.prefix)
 
     def run(self) -> None:
         """Relay until `stop` is set; then the publish in flight is finished and committed."""
@@ -118,19 +139,35 @@ class Runner:
         """Do one round: what has been written since the last one becomes items, and is published and committed."""
         # Before reading: what arrives meanwhile then shares the next item.
         if self._rested():
+            self._welcome()
             self._remind()
             self._relay(self.source.read(READ_TIMEOUT))
+            self._pass_over(self.source.follow())
+
+    def _welcome(self) -> None:
+        """Read again what somebody listens to, or may.
+
+        A client's hold begins at the position that a view has looked up; before the relay heard of it, that may have moved
+        on.  So the first thing told about a partition is how far it is: who is elsewhere is repaired from the log at once.
+        """
+        arrived = self.audience.arrived()
+        self.source.wake(arrived | self.audience.doubtful())
+        mine = sorted(arrived & self.source.positions().keys())
+        self._tell(chunks.forget(key[0], self.source.tag(key[0]), key[1], self.prefix) for key in mine)
+        self._tell(self._reminders(mine))
 
     def _remind(self) -> None:
-        """Have clients repaired that lack the last items of a partition.  All that has been read is published by now."""
+        """Have clients repaired that lack the last items of a partition."""
+        mine = self.source.positions()
+        self._tell(self._reminders(self.reminders.due(mine.keys(), self.clock())))
+
+    def _reminders(self, keys: Iterable[Key]) -> Iterator[str]:
+        """Yield the items that say how far partitions are.  All that has been read of them is published by now."""
         positions = self.source.positions()
-        due = self.reminders.due(positions.keys(), self.clock())
-        self._tell(
-            chunks.reminder(
-                topic, self.source.tag(topic), partition, positions[topic, partition], self.prefix
-            )
-            for topic, partition in due
-        )
+        for topic, partition in keys:
+            tag = self.source.tag(topic)
+            if self.audience.listens(topic, tag, partition):
+                yield chunks.reminder(topic, tag, partition, positions[topic, partition], self.prefix)
 
     def _rested(self) -> bool:
         """Leave the proxy its time; return False when a stop came first."""
@@ -138,11 +175,20 @@ class Runner:
 
     def _relay(self, runs: list[Run]) -> None:
         self._tell(chunks.hint(name, self.prefix) for name in sorted(self.source.appeared()))
+        heard, unheard = self.audience.split(runs)
+        self._pass_over([chunks.unheard(run) for run in unheard])
+        self.source.rest({(run.topic, run.partition) for run in unheard})
         # Built one batch at a time, while the proxy works on the one before: the rest is no lost time.
-        items = (item for run in runs for item in chunks.build(run, self.prefix))
+        items = (item for run in heard for item in chunks.build(run, self.prefix))
         for batch in chunks.batches(items):
             if not (self._rested() and self._deliver(batch)):
                 return
+
+    def _pass_over(self, items: list[Item]) -> None:
+        """Go on behind what nobody listens to."""
+        if items:
+            self.source.commit(items)
+            self.totals.unheard += sum(item.records for item in items)
 
     def _deliver(self, batch: list[Item]) -> bool:
         """Publish a batch and commit it; return False when a stop came first."""
@@ -196,8 +242,10 @@ class Runner:
 
     def _tell(self, items: Iterable[str]) -> None:
         """Publish what no client is delivered; if it gets lost, holds ask by themselves after a while."""
-        if told := list(items):
+        told = list(items)
+        for begin in range(0, len(told), MOST_TOLD):
             try:
-                self.publisher.publish(chunks.body(told))
+                self.publisher.publish(chunks.body(told[begin : begin + MOST_TOLD]))
             except PublishError as error:
                 logger.debug("Not told: %s", error)
+                return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -16,11 +17,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from kafkasse.catalog import Catalog
 from kafkasse.exceptions import FencedError, KafkaUnavailableError
 from kafkasse.positions import EARLIEST, committed, ends, headers_of, refused
-from relay.chunks import Run
+from relay.chunks import Item, Run
 from relay.commits import Commits
-from relay.complaints import Complaints, retried
+from relay.complaints import SILENT, Complaints, retried
 from relay.connection import Connection
 from relay.consumer_config import DEFAULTS, OWNED, TIMEOUT
+from relay.membership import Membership
+from relay.resting import Resting, places, read_from
 from relay.seeding import seed
 from relay.tags import Tags
 
@@ -29,19 +32,13 @@ if TYPE_CHECKING:
     from threading import Event
 
     from kafkasse.topics import Key
-    from relay.chunks import Item
 
 logger = logging.getLogger(__name__)
 
-SILENT = logging.getLogger("relay.librdkafka")
-SILENT.setLevel(logging.CRITICAL + 1)
-"""What librdkafka says of an error that ends the relay is said by the exception, too."""
 CLOSE_SECONDS = 3.0
 """How long the end of the session may take."""
 COMMIT_SECONDS = 0.01
 """How soon the answer to a commit is looked for."""
-ASSIGNMENT_SECONDS = 10.0
-"""After so long without a partition there were none: the group needs some of it to form."""
 MAX_RECORDS = 10_000
 """How many records one round reads at the most; `queued.max.messages.kbytes` bounds their size."""
 
@@ -51,7 +48,6 @@ class Source:
 
     def __init__(self, config: Mapping[str, Any], instance: str, pattern: str, stop: Event) -> None:
         self._complaints = Complaints()
-        self._connection = Connection(self._complaints)
         self._config = {**DEFAULTS, **config}
         self._instance, self._pattern, self._stop = instance, pattern, stop
         self._positions: dict[Key, int] = {}
@@ -61,7 +57,8 @@ class Source:
         self._open()
 
     def _open(self) -> None:
-        self._commits = Commits()
+        # A late error of an earlier consumer is none of this one's.
+        self._connection, self._commits = Connection(self._complaints), Commits()
         callbacks = {"error_cb": self._connection.take, "on_commit": self._commits.answered, "logger": SILENT}
         try:
             self._consumer = Consumer(
@@ -70,7 +67,10 @@ class Source:
         except (KafkaException, TypeError, ValueError) as error:
             raise refused(error) from error
         self._tags = Tags(Catalog(self._consumer, self._config))
-        self._new_session, self._new_group, self._waiting = True, False, False
+        self._resting = Resting(self._consumer)
+        told = self._on_assign, self._on_revoke, self._on_lost
+        self._membership = Membership(self._consumer, self._pattern, told)
+        self._waiting = False
 
     # --- start and end -----------------------------------------------------------------------------------------------
 
@@ -81,29 +81,12 @@ class Source:
         position, for any topic, is not new: what has appeared since begins at its first record.
         """
         try:
-            self._new_group = seed(self._consumer, self._pattern)
+            new_group = seed(self._consumer, self._pattern)
         except KafkaException as error:
             self._connection.failed()
             raise KafkaUnavailableError(f"Kafka cannot be reached: {error.args[0].str()}") from error
         self._connection.started()
-        self._subscribe()
-
-    def _subscribe(self) -> None:
-        self._subscribed_at = time.monotonic()
-        self._consumer.subscribe([f"^({self._pattern})$"], self._on_assign, self._on_revoke, self._on_lost)
-
-    def _subscribe_again(self) -> None:
-        """Find topics and partitions that appeared while the relay was away.
-
-        A static member that is back in time gets the partitions that it had, without a look at what there is now.  What
-        a new group assigns first is new, and a second look would cost it another round.
-        """
-        nothing_for_long = time.monotonic() - self._subscribed_at > ASSIGNMENT_SECONDS
-        if self._new_session and (self._positions or nothing_for_long):
-            self._new_session = False
-            if not (self._new_group and self._positions):
-                self._consumer.unsubscribe()
-                self._subscribe()
+        self._membership.begin(new_group=new_group)
 
     def close(self) -> None:
         """Commit what is published and end the session; blocks for some 100 ms, or 3 s when Kafka is away."""
@@ -113,6 +96,7 @@ class Source:
         closing.join(CLOSE_SECONDS)
 
     def _close(self) -> None:
+        self._resting.close()
         self._commits.finish(self._consumer, CLOSE_SECONDS / 2)
         self._consumer.close()
 
@@ -130,7 +114,7 @@ class Source:
         first = self._consumer.poll(0 if self._held else patience)
         self._commits.send(self._consumer)
         self._connection.look_after(self._consumer, first)
-        self._subscribe_again()
+        self._membership.renew(has_partitions=bool(self._positions))
         held, self._held = self._held + ([] if first is None else [first]), []
         if not held:
             return []
@@ -167,8 +151,7 @@ class Source:
 
     def wait(self, seconds: float) -> None:
         """Stay a member of the group for `seconds` without reading: what is read waits to be published first."""
-        mine = [TopicPartition(*key) for key in self._positions]
-        self._consumer.pause(mine)
+        self._consumer.pause(places(self._positions))
         self._waiting = True
         try:
             # A partition that the group gives us meanwhile can be quicker than its pause.
@@ -176,9 +159,30 @@ class Source:
                 self._held.append(message)
         finally:
             self._waiting = False
-            self._consumer.resume([TopicPartition(*key) for key in self._positions])
+            self._consumer.resume(places(key for key in self._positions if key not in self._resting))
         self._commits.send(self._consumer)
         self._connection.look_after(self._consumer)
+
+    # --- partitions that nobody listens to ---------------------------------------------------------------------------
+
+    def rest(self, keys: set[Key]) -> None:
+        """Read nothing of these partitions until they are woken; `follow` says how far they are."""
+        self._resting.begin(keys & self._positions.keys())
+
+    def wake(self, keys: set[Key]) -> None:
+        """Read these partitions again, from their position on."""
+        woken = self._resting.end(keys)
+        self._unread |= woken
+        read_from(self._consumer, self._positions, woken)
+
+    def follow(self) -> list[Item]:
+        """Return what there is to commit because the logs of resting partitions have grown; does not block."""
+        grown = self._resting.grown(self._positions, time.monotonic()).items()
+        return [
+            Item(key[0], self.tag(key[0]), key[1], self._positions[key], None, more, 0) for key, more in grown
+        ]
+
+    # --- what is known of them ---------------------------------------------------------------------------------------
 
     def tag(self, topic: str) -> str:
         """Return which topic of its name this one is."""
@@ -195,9 +199,8 @@ class Source:
 
     def lag(self) -> int:
         """Return how many offsets this relay's partitions are behind their logs' ends, as far as librdkafka knows."""
-        ends = self._consumer.get_watermark_offsets
-        places = self._positions.items()
-        return sum(max(0, ends(TopicPartition(*key), cached=True)[1] - place) for key, place in places)
+        log = partial(self._consumer.get_watermark_offsets, cached=True)
+        return sum(max(0, log(TopicPartition(*key))[1] - place) for key, place in self._positions.items())
 
     # --- committing --------------------------------------------------------------------------------------------------
 
@@ -246,6 +249,7 @@ class Source:
             self._positions.pop((each.topic, each.partition), None)
         gone = {(each.topic, each.partition) for each in partitions}
         self._commits.forget(gone)
+        self._resting.end(gone)
         self._held = [kept for kept in self._held if (kept.topic(), kept.partition()) not in gone]
         many, total = len(partitions), len(self._positions)
         logger.info("Gave up %d partitions, %d left", many, total, extra={"action": "revoke"})
@@ -261,28 +265,24 @@ class Source:
         if error.code() != KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             self._complaints.say(error)
             return False
-        place = TopicPartition(str(message.topic()), message.partition() or 0)
-        if (place.topic, place.partition) in self._positions:  # else it has been given up meanwhile
-            self._reset(place)
+        key = str(message.topic()), message.partition() or 0
+        if key in self._positions:  # else it has been given up meanwhile
+            self._reset(key)
         return True
 
-    def _reset(self, place: TopicPartition) -> None:
+    def _reset(self, key: Key) -> None:
         """Go on where the log begins; where that cannot be found out, stay: the same error comes again."""
-        key = (place.topic, place.partition)
         self._unread.add(key)
-        place.offset = self._positions[key]
         try:
-            place.offset = self._positions[key] = ends(self._consumer, [place], EARLIEST, TIMEOUT)[key]
+            self._positions[key] = ends(self._consumer, places([key]), EARLIEST, TIMEOUT)[key]
         except KafkaException as error:
             self._complaints.say(error.args[0])
         else:
             logger.warning(
                 "The log does not have the relay's position",
-                extra={"topic": place.topic, "partition": place.partition, "action": "reset"},
+                extra={"topic": key[0], "partition": key[1], "action": "reset"},
             )
-        # Not by seek: a partition whose place the log does not have takes none.
-        self._consumer.incremental_unassign([place])
-        self._consumer.incremental_assign([place])
+        read_from(self._consumer, self._positions, [key])
 
     def _begin_again(self, topics: set[str]) -> None:
         """Go on as a consumer that never heard of these topics, which were created again; what it read of them is gone.
@@ -296,4 +296,5 @@ class Source:
         self.close()
         self._positions, self._held = {}, []
         self._open()
-        self._subscribe()
+        self._connection.started()
+        self._membership.begin()

@@ -20,16 +20,17 @@ def reporter(stream: OutputWrapper, clock: Callable[[], float] = time.monotonic)
     """Return what to call after each tick: it rewrites one line of a terminal, and writes nothing elsewhere."""
     if not stream.isatty():
         return lambda _runner: None
-    shown_at, shown_records = clock(), 0
+    shown_at, shown = clock(), 0
 
     def report(runner: Runner) -> None:
-        nonlocal shown_at, shown_records
+        nonlocal shown_at, shown
         now = clock()
+        read = runner.totals.records + runner.totals.unheard
         if now - shown_at >= INTERVAL:
-            rate = (runner.totals.records - shown_records) / (now - shown_at)
+            rate = (read - shown) / (now - shown_at)
             stream.write(f"\r\x1b[K{line(runner, rate, now)}", ending="")
             stream.flush()
-            shown_at, shown_records = now, runner.totals.records
+            shown_at, shown = now, read
 
     return report
 
@@ -40,5 +41,5 @@ def line(runner: Runner, rate: float, now: float) -> str:
     ago = "never" if totals.last_publish is None else f"{now - totals.last_publish:.0f} s ago"
     return (
         f"{rate:,.0f} records/s, {runner.source.lag():,} behind; "
-        f"{totals.records:,} records in {totals.items:,} items; last publish {ago}"
+        f"{totals.records:,} records in {totals.items:,} items, {totals.unheard:,} unheard; last publish {ago}"
     )

@@ -77,10 +77,11 @@ class ListSource:
         *,
         start_errors: Iterable[Exception] = (),
         appeared: Iterable[set[str]] = (),
+        grown: Iterable[list[Item]] = (),
     ) -> None:
         """Nothing is read yet."""
         self._rounds, self._stop = list(rounds), stop
-        self._start_errors, self._appeared = list(start_errors), list(appeared)
+        self._start_errors, self._appeared, self._grown = list(start_errors), list(appeared), list(grown)
         self.journal: list[Any] = [] if journal is None else journal
         self.behind = 0
         self.read_to: dict[tuple[str, int], int] = {}
@@ -124,6 +125,20 @@ class ListSource:
         """Note the positions."""
         self.journal.append(("commit", {(item.topic, item.partition): item.position for item in items}, wait))
 
+    def rest(self, keys: set[tuple[str, int]]) -> None:
+        """Note the partitions, if there are any."""
+        if keys:
+            self.journal.append(("rest", keys))
+
+    def wake(self, keys: set[tuple[str, int]]) -> None:
+        """Note the partitions, if there are any."""
+        if keys:
+            self.journal.append(("wake", keys))
+
+    def follow(self) -> list[Item]:
+        """Return the next of the lists given."""
+        return self._grown.pop(0) if self._grown else []
+
     def lag(self) -> int:
         """Return what the test has set."""
         return self.behind
@@ -156,6 +171,29 @@ class RecordingPublisher:
         self.journal.append(("publish", json.loads(body)["items"], outcome is None))
         if outcome is not None:
             raise outcome
+
+
+class ListedSubscriptions:
+    """Subscriptions to the channels that a test has listed; with `known` unset nobody can tell."""
+
+    def __init__(self, channels: Iterable[str] = ()) -> None:
+        """Everything listed is old."""
+        self.channels, self.known = set(channels), True
+        self._news: set[str] = set()
+
+    def add(self, channel: str) -> None:
+        """Have a channel's first subscriber arrive."""
+        self.channels.add(channel)
+        self._news.add(channel)
+
+    def news(self) -> set[str]:
+        """Return what has been added since the last call."""
+        found, self._news = self._news, set()
+        return found
+
+    def has(self, channel: str) -> bool:
+        """Say whether it is listed."""
+        return not self.known or channel in self.channels
 
 
 @dataclass

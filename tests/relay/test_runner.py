@@ -10,14 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kafkasse import topics
 from kafkasse.exceptions import FencedError, KafkaUnavailableError, PublishError
 from relay import chunks
+from relay.audience import Everybody
 from relay.chunks import BODY_BYTES, CHUNK_BYTES, Run
 from relay.pacing import Pacer
 from relay.publisher import RefusedError
 from relay.reminders import SILENCE
-from relay.runner import LONGEST_BACKOFF, SHORTEST_BACKOFF, Runner
-from tests.fakes import Chains, ListSource, ManualClock, PatientEvent, RecordingPublisher, tag_of
+from relay.runner import LONGEST_BACKOFF, MOST_TOLD, SHORTEST_BACKOFF, Runner
+from tests.fakes import (
+    Chains,
+    ListedSubscriptions,
+    ListSource,
+    ManualClock,
+    PatientEvent,
+    RecordingPublisher,
+    tag_of,
+)
 
 FULL = b"x" * (CHUNK_BYTES - 100)
 """A value that fills an item; fifteen of them fill a body."""
@@ -38,13 +48,18 @@ def run_of(*values, topic="orders", partition=0, position=0):
 class Relay:
     """A runner among fakes that share one journal."""
 
-    def __init__(self, *rounds, outcomes=(), during=lambda: None, clock=None, prefix="", **source):
-        """Prepare; `run` does it."""
+    def __init__(
+        self, *rounds, outcomes=(), during=lambda: None, clock=None, prefix="", listened=None, **source
+    ):
+        """Prepare; `run` does it.  `listened` are the channels with subscribers, where that is known."""
         self.journal = []
         self.stop = PatientEvent()
         self.source = ListSource(rounds, self.stop, self.journal, **source)
         self.publisher = RecordingPublisher(self.journal, outcomes, during)
-        self.runner = Runner(self.source, self.publisher, self.stop, prefix, clock=clock or ManualClock())
+        self.subscriptions = Everybody() if listened is None else ListedSubscriptions(listened)
+        self.runner = Runner(
+            self.source, self.publisher, self.stop, prefix, self.subscriptions, clock=clock or ManualClock()
+        )
 
     def run(self):
         """Run to the end and return the journal."""
@@ -119,6 +134,113 @@ def test_run_names_channels_with_the_prefix():
     channels = [item["channel"] for entry in relay.of("publish") for item in entry[1]]
     chained = f"dev-orders:{tag_of('orders')}:0"
     assert channels == ["dev-orders:~", chained, chained, "dev-orders:~"]
+
+
+# --- What nobody listens to ---------------------------------------------------------------------------------------
+
+
+def channel_of(partition=0, topic="orders"):
+    """Return a partition's channel."""
+    return topics.channel(topic, tag_of(topic), partition)
+
+
+def test_run_of_what_nobody_listens_to_commits_without_publishing():
+    """The views serve what is committed; the proxy has nobody to give it to."""
+    relay = Relay([run_of(b"a", b"b"), run_of(TOO_LARGE, partition=1, position=7)], listened=())
+    relay.run()
+    assert relay.kinds == "c"
+    assert relay.of("commit") == [("commit", {("orders", 0): 2, ("orders", 1): 8}, False)]
+    assert relay.of("rest") == [("rest", {("orders", 0), ("orders", 1)})]
+    assert (relay.runner.totals.records, relay.runner.totals.unheard) == (0, 3)
+
+
+def test_run_publishes_what_somebody_listens_to_among_the_rest():
+    """A partition by itself."""
+    relay = Relay([run_of(b"a"), run_of(b"b", partition=1)], listened={channel_of(1)})
+    relay.run()
+    assert relay.kinds == "cPc"
+    assert [entry[1] for entry in relay.of("commit")] == [{("orders", 0): 1}, {("orders", 1): 1}]
+    assert relay.chains.values("orders:1") == ["b"]
+    assert relay.chains.values("orders:0") == []
+
+
+def test_first_listener_is_told_how_far_a_partition_is_before_anything_else():
+    """Its hold may begin before what was passed over: the item without records has it repaired at once."""
+    relay = Relay([run_of(b"a", b"b")], [run_of(b"c", position=2)], [], listened=())
+    relay.runner.after_tick = lambda _runner: relay.subscriptions.add(channel_of())
+    relay.run()
+    ((forget,), (told,), (first,)) = [entry[1] for entry in relay.of("publish")]
+    assert [list(item["formats"]) for item in (forget, told)] == [["http-response"], ["http-stream"]]
+    assert {item["channel"] for item in (forget, told, first)} == {channel_of()}
+    assert (told["prev-id"], told["id"]) == ("2", "2")
+    assert (first["prev-id"], first["id"]) == ("2", "3")
+
+
+def test_first_listener_of_another_relays_partition_is_its_business():
+    """It has gone to that one since; only that one knows how far it is."""
+    relay = Relay([run_of(b"a")], [], listened=())
+
+    def after_tick(_runner):
+        relay.source.read_to.clear()
+        relay.subscriptions.add(channel_of())
+
+    relay.runner.after_tick = after_tick
+    relay.run()
+    assert relay.of("publish") == []
+
+
+def test_first_listener_where_the_telling_fails_is_repaired_by_the_next_item():
+    """Its prev-id is not what the client has."""
+    relay = Relay([run_of(b"a")], [run_of(b"b", position=1)], listened=(), outcomes=[PublishError()] * 2)
+    relay.runner.after_tick = lambda _runner: relay.subscriptions.add(channel_of())
+    relay.run()
+    assert relay.kinds == "cppPc"
+    assert [item["prev-id"] for item in relay.of("publish")[2][1]] == ["1"]
+
+
+def test_first_listener_of_thousands_of_partitions_is_told_in_bodies_that_a_proxy_takes():
+    """It refuses more than a million bytes; the names may have 249 characters."""
+    topic = "x" * 249
+    many = range(MOST_TOLD + 1)
+    relay = Relay([run_of(b"a", topic=topic, partition=each) for each in many], [], listened=())
+    relay.runner.after_tick = lambda _runner: [relay.subscriptions.add(channel_of(n, topic)) for n in many]
+    relay.run()
+    told = [entry[1] for entry in relay.of("publish")]
+    assert [len(items) for items in told] == [MOST_TOLD, 1, MOST_TOLD, 1]
+    assert max(len(json.dumps(items)) for items in told) < BODY_BYTES
+
+
+def test_resting_partitions_wake_for_a_first_listener_and_when_nobody_can_tell():
+    """From then on their records are published."""
+    rounds = [[run_of(b"a"), run_of(b"b", partition=1)], [], []]
+    relay = Relay(*rounds, listened=())
+    steps = [
+        lambda: relay.subscriptions.add(channel_of()),
+        lambda: setattr(relay.subscriptions, "known", False),
+    ]
+    relay.runner.after_tick = lambda _runner: steps and steps.pop(0)()
+    relay.run()
+    assert relay.of("wake") == [("wake", {("orders", 0)}), ("wake", {("orders", 1)})]
+
+
+def test_resting_partitions_move_on_with_their_logs():
+    """A view begins where the relay is."""
+    item = chunks.unheard(run_of(b"a", b"b", position=7))
+    relay = Relay([], listened=(), grown=[[], [item]])
+    relay.run()
+    assert relay.of("commit") == [("commit", {("orders", 0): 9}, False)]
+    assert relay.runner.totals.unheard == 2
+
+
+def test_silent_partition_without_a_listener_is_reminded_of_by_nobody():
+    """With thousands of topics these would be most of what is published."""
+    clock = ManualClock()
+    rounds = [[run_of(b"a"), run_of(b"b", partition=1)], [], [], [], []]
+    relay = Relay(*rounds, listened={channel_of(1)}, clock=clock)
+    relay.runner.after_tick = lambda _runner: clock.advance(SILENCE)
+    relay.run()
+    reminded = {item["channel"] for entry in relay.of("publish")[1:] for item in entry[1]}
+    assert reminded == {channel_of(1)}
 
 
 # --- A proxy that is away -----------------------------------------------------------------------------------------

@@ -12,8 +12,10 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from kafkasse.exceptions import FencedError
-from relay import chunks, source
-from relay.source import ASSIGNMENT_SECONDS, Source
+from relay import chunks, membership, source
+from relay.membership import ASSIGNMENT_SECONDS
+from relay.source import Source
+from tests.harness.wait import until
 
 ORDERS = ("orders", 0)
 
@@ -108,6 +110,14 @@ class FakeConsumer:
         """Note from where."""
         self.calls += [("assign", each.topic, each.partition, each.offset) for each in partitions]
 
+    def pause(self, partitions):
+        """Note it."""
+        self.calls += [("pause", each.topic, each.partition) for each in partitions]
+
+    def resume(self, partitions):
+        """Note it."""
+        self.calls += [("resume", each.topic, each.partition) for each in partitions]
+
     def incremental_unassign(self, partitions):
         """Note it."""
         self.calls += [("unassign", each.topic, each.partition) for each in partitions]
@@ -125,8 +135,8 @@ def consumer(monkeypatch):
 def reading(consumer):
     """Return a source that reads partition 0 of `orders` from position 5 on."""
     found = Source({"group.id": "g"}, "me", ".*", threading.Event())
-    found._new_session = False  # noqa: SLF001 - as after its second subscription
-    found._subscribe()  # noqa: SLF001
+    found._membership._new_session = False  # noqa: SLF001 - as after its second subscription
+    found._membership.begin()  # noqa: SLF001
     consumer.on_assign(consumer, [TopicPartition(*ORDERS)])
     consumer.calls.clear()
     return found
@@ -196,7 +206,7 @@ def test_read_of_a_position_that_the_log_has_not_and_no_leader_stays_and_tries_a
 def test_assign_waits_for_a_coordinator_that_cannot_answer_yet(consumer, caplog):
     """To begin anywhere else would lose or repeat records."""
     found = Source({"group.id": "g"}, "me", ".*", threading.Event())
-    found._subscribe()  # noqa: SLF001
+    found._membership.begin()  # noqa: SLF001
     consumer.committed_answers = [
         KafkaException(KafkaError(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, "later")),
         7,
@@ -225,7 +235,7 @@ def test_relay_without_partitions_looks_again_after_a_while_and_only_once(consum
     found = Source({"group.id": "g"}, "me", ".*", threading.Event())
     monkeypatch.setattr(source, "seed", lambda _consumer, _pattern: False)
     now = 1000.0
-    monkeypatch.setattr(source.time, "monotonic", lambda: now)
+    monkeypatch.setattr(membership.time, "monotonic", lambda: now)
     found.start()
     found.read(0.1)
     assert consumer.calls == ["subscribe"]
@@ -233,6 +243,81 @@ def test_relay_without_partitions_looks_again_after_a_while_and_only_once(consum
     found.read(0.1)
     found.read(0.1)
     assert consumer.calls == ["subscribe", "unsubscribe", "subscribe"]
+
+
+# --- partitions that nobody listens to -------------------------------------------------------------------------------
+
+
+def grown(reading):
+    """Return the first items that tell how far resting partitions have come."""
+    return until(reading.follow, 5, "the end of the log is known")
+
+
+def test_rest_stops_fetching_and_follow_goes_on_where_the_log_ends(reading, consumer):
+    """The position stays that of a relay that reads."""
+    reading.rest({ORDERS, ("users", 0)})
+    assert consumer.calls == [("pause", *ORDERS)]
+    consumer.begin = 90
+    (item,) = grown(reading)
+    assert (item.topic, item.partition, item.position, item.records, item.body) == (*ORDERS, 90, 85, None)
+    assert reading.positions() == {ORDERS: 90}
+
+
+def test_follow_of_a_log_that_has_not_grown_or_is_shorter_says_nothing(reading, consumer):
+    """Nothing is committed that has been committed, and a position never goes back."""
+    looks = []
+    consumer.offsets_for_times = lambda partitions, _timeout: (
+        looks.append(1),
+        [TopicPartition(each.topic, each.partition, 6 - len(looks)) for each in partitions],
+    )[1]
+    reading.rest({ORDERS})
+    until(lambda: reading.follow() or len(looks) == 2, 5, "two looks")
+    assert reading.positions() == {ORDERS: 5}
+
+
+def test_follow_where_kafka_does_not_answer_looks_again(reading, consumer):
+    """It may be away, or the partition without a leader."""
+    consumer.begin = KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+    reading.rest({ORDERS})
+    until(lambda: (reading.follow(), reading._resting._asked)[1], 5, "a look")  # noqa: SLF001
+    until(lambda: (reading.follow(), not reading._resting._asked)[1], 5, "its failure")  # noqa: SLF001
+    consumer.begin = 6
+    assert [item.position for item in grown(reading)] == [6]
+
+
+def test_wake_reads_on_where_follow_has_come_to_and_begins_anew(reading, consumer):
+    """The proxy knows of no item since, so the first run is a first one."""
+    reading.rest({ORDERS})
+    consumer.begin = 90
+    grown(reading)
+    consumer.calls.clear()
+    reading.wake({ORDERS, ("users", 0)})
+    assert consumer.calls == [("unassign", *ORDERS), ("assign", *ORDERS, 90)]
+    consumer.messages = [Message(90)]
+    (run,) = reading.read(0.1)
+    assert (run.position, run.first) == (90, True)
+    reading.wake({ORDERS})
+    assert consumer.calls[2:] == []
+
+
+def test_wait_does_not_wake_what_rests(reading, consumer):
+    """A proxy that is away comes back to what it left."""
+    consumer.on_assign(consumer, [TopicPartition("users", 0)])
+    reading.rest({ORDERS})
+    consumer.calls.clear()
+    reading.wait(0)
+    assert consumer.calls[-1:] == [("resume", "users", 0)]
+
+
+def test_partition_that_is_taken_away_while_it_rests_is_read_when_it_comes_back(reading, consumer):
+    """Another relay may have been told otherwise."""
+    reading.rest({ORDERS})
+    consumer.on_lost(consumer, [TopicPartition(*ORDERS)])
+    consumer.begin = 90
+    assert reading.follow() == []
+    consumer.on_assign(consumer, [TopicPartition(*ORDERS)])
+    assert ORDERS not in reading._resting  # noqa: SLF001
+    assert reading.positions() == {ORDERS: 5}
 
 
 # --- topics that are created again -----------------------------------------------------------------------------------
@@ -267,7 +352,7 @@ def test_topic_created_again_is_read_by_a_new_consumer_and_told(reading, consume
 def test_position_of_an_earlier_topic_of_the_name_is_none(consumer):
     """The broker forgets a deleted topic's positions, but the relay may have committed one a moment later."""
     found = Source({"group.id": "g"}, "me", ".*", threading.Event())
-    found._subscribe()  # noqa: SLF001
+    found._membership.begin()  # noqa: SLF001
     old = TopicPartition(*ORDERS, 7, "old-tag")
     consumer.committed = lambda _partitions, _timeout: [old]
     consumer.on_assign(consumer, [TopicPartition(*ORDERS)])

@@ -27,7 +27,7 @@ def runner():
     stop = threading.Event()
     runner = Runner(ListSource([], stop), RecordingPublisher(), stop)
     runner.source.behind = 12_345
-    runner.totals.records, runner.totals.items = 1_000_000, 2_500
+    runner.totals.records, runner.totals.items, runner.totals.unheard = 1_000_000, 2_500, 300
     return runner
 
 
@@ -52,12 +52,12 @@ def test_reporter_on_a_terminal_rewrites_one_line_once_a_second(runner):
 
 
 def test_reporter_shows_the_rate_since_its_last_line(runner):
-    """Not the average since the start."""
+    """Not the average since the start; what nobody listens to has been read, too."""
     stream, clock = Terminal(), ManualClock()
-    runner.totals.records = 0
+    runner.totals.records = runner.totals.unheard = 0
     report = status.reporter(OutputWrapper(stream), clock)
-    for records in (1000, 5000):
-        runner.totals.records = records
+    for records, unheard in ((1000, 0), (2000, 3000)):
+        runner.totals.records, runner.totals.unheard = records, unheard
         clock.advance(2)
         report(runner)
     assert "\x1b[K500 records/s" in stream.getvalue()
@@ -68,7 +68,9 @@ def test_line_says_rate_lag_items_and_last_publish(runner):
     """What somebody who watches wants to know."""
     runner.totals.last_publish = 100.0
     line = status.line(runner, 1234.5, 103.2)
-    assert line == "1,234 records/s, 12,345 behind; 1,000,000 records in 2,500 items; last publish 3 s ago"
+    assert line == (
+        "1,234 records/s, 12,345 behind; 1,000,000 records in 2,500 items, 300 unheard; last publish 3 s ago"
+    )
 
 
 def test_line_before_the_first_publish_says_never(runner):

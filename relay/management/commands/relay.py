@@ -15,6 +15,7 @@ from relay.publisher import HTTPPublisher
 from relay.runner import Runner
 from relay.shutdown import stop_on_signal
 from relay.source import Source
+from relay.subscriptions import subscriptions
 
 
 class Command(BaseCommand):
@@ -25,11 +26,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until the first SIGTERM or SIGINT; exit code 1 when another relay has taken this one's name."""
         config = kafkasse_conf.KAFKA_CONSUMER_CONFIG
-        with stop_on_signal() as stop, instance_id(config["group.id"], conf.RELAY_INSTANCE_ID) as instance:
+        proxies, prefix = kafkasse_conf.GRIP_PROXIES, kafkasse_conf.GRIP_PREFIX
+        with (
+            stop_on_signal() as stop,
+            instance_id(config["group.id"], conf.RELAY_INSTANCE_ID) as instance,
+            subscriptions(proxies) as subscribed,
+        ):
             source = Source(config, instance, kafkasse_conf.KAFKASSE_TOPIC_PATTERN, stop)
-            publisher = HTTPPublisher(kafkasse_conf.GRIP_PROXIES, conf.RELAY_PUBLISH_TIMEOUT)
+            publisher = HTTPPublisher(proxies, conf.RELAY_PUBLISH_TIMEOUT)
             runner = Runner(
-                source, publisher, stop, kafkasse_conf.GRIP_PREFIX, after_tick=status.reporter(self.stdout)
+                source, publisher, stop, prefix, subscribed, after_tick=status.reporter(self.stdout)
             )
             try:
                 runner.run()

@@ -1,0 +1,93 @@
+"""Partitions to which nobody listens: they are not fetched, and their position follows the end of the log."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from kafkasse.positions import LATEST, ends
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from kafkasse.topics import Key
+
+LOOK = 0.5
+"""Seconds from one look at the ends of the logs to the next: how old what a new client is sent may be."""
+TIMEOUT = 1.0
+"""How many seconds Kafka may take to tell them; the end of the relay waits for it."""
+
+
+class Resting:
+    """The partitions of one consumer that rest.  For one thread; nothing blocks but `close`."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+        self._keys: set[Key] = set()
+        self._thread = ThreadPoolExecutor(1, "relay-ends")
+        self._asked: Future[dict[Key, int]] | None = None
+        self._next_look = float("-inf")
+
+    def __contains__(self, key: Key) -> bool:
+        """Say whether a partition rests."""
+        return key in self._keys
+
+    def begin(self, keys: set[Key]) -> None:
+        """Fetch nothing more of these partitions; what has been fetched and not read is dropped."""
+        self._consumer.pause(places(keys))
+        self._keys |= keys
+
+    def end(self, keys: set[Key]) -> set[Key]:
+        """Return those of the partitions that rested until now; whoever wakes them has to assign them again."""
+        woken = keys & self._keys
+        self._keys -= woken
+        # The pause of a partition outlasts its assignment, and would be there again with the next one.
+        self._consumer.resume(places(woken))
+        return woken
+
+    def grown(self, positions: dict[Key, int], now: float) -> dict[Key, int]:
+        """Move resting partitions on to where their logs ended at the last look; return by how much, where they did.
+
+        `now` is the time of a clock in seconds.
+        """
+        found = self._ends(now)
+        more = {
+            key: end - positions[key] for key, end in found.items() if key in self and end > positions[key]
+        }
+        positions |= {key: found[key] for key in more}
+        return more
+
+    def _ends(self, now: float) -> dict[Key, int]:
+        """Return the answer to a look, if there is one; look again when that is due."""
+        if self._asked is None:
+            if self._keys and now >= self._next_look:
+                self._next_look = now + LOOK
+                # For readers of committed records, a log ends where the first open transaction begins.
+                self._asked = self._thread.submit(ends, self._consumer, places(self._keys), LATEST, TIMEOUT)
+            return {}
+        if not self._asked.done():
+            return {}
+        asked, self._asked = self._asked, None
+        try:
+            return asked.result()
+        except KafkaException:
+            return {}  # another look follows
+
+    def close(self) -> None:
+        """Wait for the look under way: the consumer may not be closed before."""
+        self._thread.shutdown(wait=False)
+        wait([self._asked] if self._asked else [], TIMEOUT)
+
+
+def read_from(consumer: Consumer, positions: Mapping[Key, int], keys: Collection[Key]) -> None:
+    """Read partitions from their positions on.  Not by seek: where the log does not have its place, it takes none."""
+    if keys:
+        consumer.incremental_unassign(places(keys))
+        consumer.incremental_assign([TopicPartition(*key, offset=positions[key]) for key in keys])
+
+
+def places(keys: Iterable[Key]) -> list[TopicPartition]:
+    """Return partitions as the client library wants them."""
+    return [TopicPartition(*key) for key in keys]
