@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -21,10 +21,15 @@ TIMEOUT = 1.0
 
 
 class Resting:
-    """The partitions of one consumer that rest.  For one thread; nothing blocks but `close`."""
+    """The partitions of one consumer that rest.  For one thread; nothing blocks but `close`.
 
-    def __init__(self, consumer: Consumer) -> None:
-        self._consumer = consumer
+    The ends are asked for in a thread of their own, and by a consumer of their own, made of `config`: a question to one
+    that another thread polls may wait for seconds, or for ever (librdkafka 2.16).
+    """
+
+    def __init__(self, consumer: Consumer, config: dict[str, Any]) -> None:
+        self._consumer, self._config = consumer, config
+        self._asking: Consumer | None = None
         self._keys: set[Key] = set()
         self._thread = ThreadPoolExecutor(1, "relay-ends")
         self._asked: Future[dict[Key, int]] | None = None
@@ -41,10 +46,10 @@ class Resting:
 
     def end(self, keys: set[Key]) -> set[Key]:
         """Return those of the partitions that rested until now; whoever wakes them has to assign them again."""
-        woken = keys & self._keys
-        self._keys -= woken
-        # The pause of a partition outlasts its assignment, and would be there again with the next one.
-        self._consumer.resume(places(woken))
+        if woken := keys & self._keys:
+            self._keys -= woken
+            # The pause of a partition outlasts its assignment, and would be there again with the next one.
+            self._consumer.resume(places(woken))
         return woken
 
     def grown(self, positions: dict[Key, int], now: float) -> dict[Key, int]:
@@ -64,8 +69,7 @@ class Resting:
         if self._asked is None:
             if self._keys and now >= self._next_look:
                 self._next_look = now + LOOK
-                # For readers of committed records, a log ends where the first open transaction begins.
-                self._asked = self._thread.submit(ends, self._consumer, places(self._keys), LATEST, TIMEOUT)
+                self._asked = self._thread.submit(self._look, places(self._keys))
             return {}
         if not self._asked.done():
             return {}
@@ -75,10 +79,17 @@ class Resting:
         except KafkaException:
             return {}  # another look follows
 
+    def _look(self, partitions: list[TopicPartition]) -> dict[Key, int]:
+        if self._asking is None:
+            self._asking = Consumer(self._config)
+        # For readers of committed records, a log ends where the first open transaction begins.
+        return ends(self._asking, partitions, LATEST, TIMEOUT)
+
     def close(self) -> None:
-        """Wait for the look under way: the consumer may not be closed before."""
-        self._thread.shutdown(wait=False)
-        wait([self._asked] if self._asked else [], TIMEOUT)
+        """Wait for the look under way, and end what it takes."""
+        self._thread.shutdown()
+        if self._asking is not None:
+            self._asking.close()
 
 
 def read_from(consumer: Consumer, positions: Mapping[Key, int], keys: Collection[Key]) -> None:

@@ -67,7 +67,7 @@ class Source:
         except (KafkaException, TypeError, ValueError) as error:
             raise refused(error) from error
         self._tags = Tags(Catalog(self._consumer, self._config))
-        self._resting = Resting(self._consumer)
+        self._resting = Resting(self._consumer, {**self._config, **OWNED, "logger": SILENT})
         told = self._on_assign, self._on_revoke, self._on_lost
         self._membership = Membership(self._consumer, self._pattern, told)
         self._waiting = False

@@ -17,10 +17,12 @@ from contextlib import ExitStack
 import pytest
 
 from kafkasse.exceptions import KafkaUnavailableError
+from relay.audience import Everybody
 from relay.publisher import HTTPPublisher
 from relay.runner import Runner
 from relay.source import Source
-from tests.fakes import StubProxy, down, seconds_of, tag_of
+from tests.fakes import ListedSubscriptions, StubProxy, down, seconds_of, tag_of
+from tests.harness.cursors import chained
 from tests.harness.kafka import MockKafka
 from tests.harness.kafka_admin import quiet
 from tests.harness.wait import until
@@ -39,14 +41,14 @@ SOON = 25.0  # the machine may be busy, and the mock takes its time over a group
 class Relay:
     """A relay in a thread of this process: its real source, runner and publisher."""
 
-    def __init__(self, kafka, proxy, group, instance="one", pattern=".*"):
+    def __init__(self, kafka, proxy, group, instance="one", pattern=".*", subscriptions=None):
         """Prepare; `start` lets it run."""
         self.kafka, self.group = kafka, group
         config = {"bootstrap.servers": kafka.bootstrap, "group.id": group, **LIVELY}
         self.stopping = threading.Event()
         self.source = Source(config, instance, pattern, self.stopping)
         publisher = HTTPPublisher([{"control_uri": proxy.url}], 2)
-        self.runner = Runner(self.source, publisher, self.stopping)
+        self.runner = Runner(self.source, publisher, self.stopping, "", subscriptions or Everybody())
         self.thread = threading.Thread(target=self._run, name=f"relay {instance}")
         self.error = None
 
@@ -359,6 +361,53 @@ def test_two_relays_share_the_partitions(mock_kafka, proxy, make_relay):
         arrived(proxy, f"t:{partition}", *numbers(0, 10))
     # It counts after the proxy has answered.
     until(lambda: two.runner.totals.records >= 10, SOON, "the second one has published its share")
+
+
+# --- What nobody listens to ---------------------------------------------------------------------------------------
+
+
+def channel(topic, partition):
+    """Return a partition's channel."""
+    return f"{chained(topic)}:{partition}"
+
+
+def test_partitions_that_nobody_listens_to_rest_and_wake_where_their_logs_end(
+    mock_kafka, proxy, make_relay, group
+):
+    """Nothing of them is published, the committed positions go on; a first listener gets what is written from then on."""
+    mock_kafka.ensure_topic("t")
+    subscriptions = ListedSubscriptions()
+    relay = make_relay(subscriptions=subscriptions).start()
+    for first in (0, 5, 10):
+        mock_kafka.produce("t", *numbers(first, first + 5), partition=0)
+        committed(mock_kafka, group, "t", {0: first + 5, 1: 0, 2: 0, 3: 0})
+    assert relay.runner.totals.unheard == 15
+    assert proxy.chains().values("t:0") == []
+    subscriptions.add(channel("t", 0))
+    until(lambda: proxy.requests, SOON, "the listener is told how far the partition is")
+    mock_kafka.produce("t", *numbers(15, 20), partition=0)
+    arrived(proxy, "t:0", *numbers(15, 20))
+
+
+def test_partitions_that_rested_are_read_after_they_were_another_relays(mock_kafka, proxy, make_relay, group):
+    """Librdkafka keeps the pause of a partition that is taken away."""
+    mock_kafka.ensure_topic("t")
+    subscriptions = ListedSubscriptions()
+    one = make_relay("one", subscriptions=subscriptions).start()
+    until(lambda: len(one.partitions) == 4, SOON, "it has all")
+    for partition in PARTITIONS:
+        mock_kafka.produce("t", b"unheard", partition=partition)
+    committed(mock_kafka, group, "t", dict.fromkeys(PARTITIONS, 1))
+    two = make_relay("two", subscriptions=subscriptions).start()
+    until(lambda: len(one.partitions) == len(two.partitions) == 2, SOON, "they share")
+    two.stop()
+    until(lambda: len(one.partitions) == 4, SOON, "it has all again")
+    for partition in PARTITIONS:
+        subscriptions.channels.add(channel("t", partition))
+    subscriptions.known = False
+    for partition in PARTITIONS:
+        mock_kafka.produce("t", b"heard", partition=partition)
+        arrived(proxy, f"t:{partition}", b"heard")
 
 
 # --- A proxy that is away -----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from kafkasse.exceptions import FencedError
-from relay import chunks, membership, source
+from relay import chunks, membership, resting, source
 from relay.membership import ASSIGNMENT_SECONDS
 from relay.source import Source
 from tests.harness.wait import until
@@ -128,6 +128,7 @@ def consumer(monkeypatch):
     """Return the consumer that a source made from now on uses."""
     made = FakeConsumer({})
     monkeypatch.setattr(source, "Consumer", lambda _config: made)
+    monkeypatch.setattr(resting, "Consumer", lambda _config: made)
     return made
 
 
@@ -292,12 +293,12 @@ def test_wake_reads_on_where_follow_has_come_to_and_begins_anew(reading, consume
     grown(reading)
     consumer.calls.clear()
     reading.wake({ORDERS, ("users", 0)})
-    assert consumer.calls == [("unassign", *ORDERS), ("assign", *ORDERS, 90)]
+    assert consumer.calls == [("resume", *ORDERS), ("unassign", *ORDERS), ("assign", *ORDERS, 90)]
     consumer.messages = [Message(90)]
     (run,) = reading.read(0.1)
     assert (run.position, run.first) == (90, True)
     reading.wake({ORDERS})
-    assert consumer.calls[2:] == []
+    assert consumer.calls[3:] == []
 
 
 def test_wait_does_not_wake_what_rests(reading, consumer):
@@ -313,6 +314,7 @@ def test_partition_that_is_taken_away_while_it_rests_is_read_when_it_comes_back(
     """Another relay may have been told otherwise."""
     reading.rest({ORDERS})
     consumer.on_lost(consumer, [TopicPartition(*ORDERS)])
+    assert consumer.calls[-2:] == [("resume", *ORDERS), ("unassign", *ORDERS)]
     consumer.begin = 90
     assert reading.follow() == []
     consumer.on_assign(consumer, [TopicPartition(*ORDERS)])
