@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kafkasse.topics import Key
-    from relay.chunks import Run
 
 
 class Subscriptions(Protocol):
@@ -72,14 +71,12 @@ class Audience:
         found, self._passed_over = {*self._passed_over.values()}, {}
         return found
 
-    def split(self, runs: Iterable[Run]) -> tuple[list[Run], list[Run]]:
-        """Return the runs to publish, and those to pass over."""
-        heard, unheard = [], []
-        for run in runs:
-            channel = self.prefix + topics.channel(run.topic, run.tag, run.partition)
-            if self.subscriptions.has(channel):
-                heard.append(run)
-            else:
-                self._passed_over[channel] = run.topic, run.partition
-                unheard.append(run)
-        return heard, unheard
+    def unheard(self, partitions: Iterable[tuple[str, str, int]]) -> set[Key]:
+        """Return those of the partitions (topic, tag, number) to which nobody listens; they count as passed over."""
+        found = {}
+        for topic, tag, partition in partitions:
+            channel = self.prefix + topics.channel(topic, tag, partition)
+            if not self.subscriptions.has(channel):
+                found[channel] = topic, partition
+        self._passed_over |= found
+        return {*found.values()}

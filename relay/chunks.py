@@ -15,6 +15,8 @@ from kafkasse import cursor, sse, topics
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from kafkasse.topics import Key
+
 CHUNK_BYTES = 60_000
 """Where an item ends: large enough to cost the proxy one flush, small enough to keep a slow client's queue short."""
 BODY_BYTES = 900_000
@@ -38,6 +40,11 @@ class Run:
     position: int
     records: Sequence[tuple[int, bytes | None, bytes | None, sse.Headers]]
     first: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Its partition."""
+        return self.topic, self.partition
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,9 @@ class Resting:
 
     def begin(self, keys: set[Key]) -> None:
         """Fetch nothing more of these partitions; what has been fetched and not read is dropped."""
-        self._consumer.pause(places(keys))
-        self._keys |= keys
+        if new := keys - self._keys:
+            self._consumer.pause(places(new))
+            self._keys |= new
 
     def end(self, keys: set[Key]) -> set[Key]:
         """Return those of the partitions that rested until now; whoever wakes them has to assign them again."""

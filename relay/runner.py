@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 READ_TIMEOUT = 0.1
 """Seconds to wait for a first record: how soon a stop, or a first listener, is noticed when nothing comes."""
+LOOK = 1.0
+"""How often it is looked for what nobody listens to, in seconds."""
 MOST_TOLD = 1000
 """How many items without records, of 700 bytes at the most, go into one publish."""
 SHORTEST_BACKOFF, LONGEST_BACKOFF = 0.1, 1.0
@@ -104,6 +106,7 @@ class Runner:
     totals: Totals = field(default_factory=Totals)
     after_tick: Callable[[Runner], None] = lambda _runner: None
     audience: Audience = field(init=False)
+    _next_look: float = float("-inf")
 
     def __post_init__(self) -> None:
         """Take note of who listens from here on."""
@@ -140,6 +143,7 @@ class Runner:
         # Before reading: what arrives meanwhile then shares the next item.
         if self._rested():
             self._welcome()
+            self._let_rest()
             self._remind()
             self._relay(self.source.read(READ_TIMEOUT))
             self._pass_over(self.source.follow())
@@ -155,6 +159,15 @@ class Runner:
         mine = sorted(arrived & self.source.positions().keys())
         self._tell(chunks.forget(key[0], self.source.tag(key[0]), key[1], self.prefix) for key in mine)
         self._tell(self._reminders(mine))
+
+    def _let_rest(self) -> None:
+        """Read nothing more of what nobody listens to."""
+        if self.clock() >= self._next_look:
+            self._next_look = self.clock() + LOOK
+            mine = self.source.positions()
+            self.source.rest(
+                self.audience.unheard((topic, self.source.tag(topic), number) for topic, number in mine)
+            )
 
     def _remind(self) -> None:
         """Have clients repaired that lack the last items of a partition."""
@@ -175,10 +188,10 @@ class Runner:
 
     def _relay(self, runs: list[Run]) -> None:
         self._tell(chunks.hint(name, self.prefix) for name in sorted(self.source.appeared()))
-        heard, unheard = self.audience.split(runs)
-        self._pass_over([chunks.unheard(run) for run in unheard])
-        self.source.rest({(run.topic, run.partition) for run in unheard})
+        unheard = self.audience.unheard((run.topic, run.tag, run.partition) for run in runs)
+        self._pass_over([chunks.unheard(run) for run in runs if run.key in unheard])
         # Built one batch at a time, while the proxy works on the one before: the rest is no lost time.
+        heard = (run for run in runs if run.key not in unheard)
         items = (item for run in heard for item in chunks.build(run, self.prefix))
         for batch in chunks.batches(items):
             if not (self._rested() and self._deliver(batch)):

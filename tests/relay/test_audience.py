@@ -1,29 +1,26 @@
 """Who listens: nothing that somebody may listen to is passed over, and a first listener is told how far things are."""
 
 from relay.audience import Audience, Everybody
-from relay.chunks import Run
 from tests.fakes import ListedSubscriptions
 
 CHANNEL = "orders:t:0"
 KEY = ("orders", 0)
 
 
-def run(topic="orders", partition=0):
-    """Return a run of one record."""
-    return Run(topic, "t", partition, 5, [(5, b"x", None, None)])
+ONE, OTHER = ("orders", "t", 0), ("orders", "t", 1)
 
 
-def test_split_where_nothing_is_known_publishes_everything():
+def test_unheard_where_nothing_is_known_is_nothing():
     """Another proxy may not tell who listens."""
     audience = Audience(Everybody())
-    assert audience.split([run(), run(partition=1)]) == ([run(), run(partition=1)], [])
-    assert audience.arrived() == set()
+    assert audience.unheard([ONE, OTHER]) == set()
+    assert audience.arrived() == audience.doubtful() == set()
 
 
-def test_split_publishes_what_somebody_listens_to_as_it_is():
+def test_unheard_is_what_nobody_listens_to():
     """Each partition by itself; the channel's name has the deployment's prefix."""
     audience = Audience(ListedSubscriptions({"dev-" + CHANNEL}), "dev-")
-    assert audience.split([run(), run(partition=1)]) == ([run()], [run(partition=1)])
+    assert audience.unheard([ONE, OTHER]) == {("orders", 1)}
     assert audience.listens("orders", "t", 0)
     assert not audience.listens("orders", "t", 1)
 
@@ -32,12 +29,12 @@ def test_arrived_names_what_was_passed_over_and_has_a_listener_now_once():
     """Its position is behind what the listener's hold begins at, perhaps."""
     subscriptions = ListedSubscriptions()
     audience = Audience(subscriptions)
-    audience.split([run(), run(partition=1)])
+    audience.unheard([ONE, OTHER])
     assert audience.arrived() == set()
     subscriptions.add(CHANNEL)
     assert audience.arrived() == {KEY}
     assert audience.arrived() == set()
-    assert audience.split([run()]) == ([run()], [])
+    assert audience.unheard([ONE]) == set()
 
 
 def test_arrived_leaves_out_what_has_been_published_all_along():
@@ -45,7 +42,7 @@ def test_arrived_leaves_out_what_has_been_published_all_along():
     subscriptions = ListedSubscriptions()
     audience = Audience(subscriptions)
     subscriptions.add(CHANNEL)
-    audience.split([run()])
+    audience.unheard([ONE])
     assert audience.arrived() == set()
 
 
@@ -53,9 +50,9 @@ def test_doubtful_is_what_was_passed_over_where_nobody_can_tell_any_more():
     """A listener may have come meanwhile, or never have gone."""
     subscriptions = ListedSubscriptions()
     audience = Audience(subscriptions)
-    audience.split([run()])
+    audience.unheard([ONE])
     assert audience.doubtful() == set()
     subscriptions.known = False
     assert audience.doubtful() == {KEY}
     assert audience.doubtful() == set()
-    assert audience.split([run()]) == ([run()], [])
+    assert audience.unheard([ONE]) == set()

@@ -18,7 +18,7 @@ from relay.chunks import BODY_BYTES, CHUNK_BYTES, Run
 from relay.pacing import Pacer
 from relay.publisher import RefusedError
 from relay.reminders import SILENCE
-from relay.runner import LONGEST_BACKOFF, MOST_TOLD, SHORTEST_BACKOFF, Runner
+from relay.runner import LONGEST_BACKOFF, LOOK, MOST_TOLD, SHORTEST_BACKOFF, Runner
 from tests.fakes import (
     Chains,
     ListedSubscriptions,
@@ -150,7 +150,6 @@ def test_run_of_what_nobody_listens_to_commits_without_publishing():
     relay.run()
     assert relay.kinds == "c"
     assert relay.of("commit") == [("commit", {("orders", 0): 2, ("orders", 1): 8}, False)]
-    assert relay.of("rest") == [("rest", {("orders", 0), ("orders", 1)})]
     assert (relay.runner.totals.records, relay.runner.totals.unheard) == (0, 3)
 
 
@@ -208,6 +207,15 @@ def test_first_listener_of_thousands_of_partitions_is_told_in_bodies_that_a_prox
     told = [entry[1] for entry in relay.of("publish")]
     assert [len(items) for items in told] == [MOST_TOLD, 1, MOST_TOLD, 1]
     assert max(len(json.dumps(items)) for items in told) < BODY_BYTES
+
+
+def test_partitions_that_nobody_listens_to_rest_within_a_second():
+    """Those that are silent, too: each fetch would name them."""
+    clock = ManualClock()
+    relay = Relay([run_of(b"a"), run_of(b"b", partition=1)], [], [], listened={channel_of(1)}, clock=clock)
+    relay.runner.after_tick = lambda _runner: clock.advance(LOOK)
+    relay.run()
+    assert relay.of("rest")[0] == ("rest", {("orders", 0)})
 
 
 def test_resting_partitions_wake_for_a_first_listener_and_when_nobody_can_tell():
