@@ -117,7 +117,7 @@ def kafka_version() -> str:
 
 
 def machine() -> str:
-    """Return date, machine and versions in a few words."""
+    """Return date, machine and versions in a few words, without a full stop."""
     cpu = next(
         (
             line.partition(":")[2].strip()
@@ -139,9 +139,7 @@ def machine() -> str:
     today = dt.datetime.now(dt.UTC).date().isoformat()
     return (
         f"Measured on {today}: {cpu}, {os.cpu_count()} cores shared by everything (broker, writer and clients "
-        f"included), {memory:.0f} GiB; {', '.join(v for v in versions if v)}. "
-        "4 partitions, 128-byte records; latency from just before the record is handed to the producer "
-        "to its arrival at the client."
+        f"included), {memory:.0f} GiB; {', '.join(v for v in versions if v)}"
     )
 
 
@@ -149,13 +147,17 @@ def markdown(runs: list[Run]) -> str:
     """Return the whole section."""
     table = "\n".join([HEAD, *(row(run, runs) for run in runs)])
     note = "CPU seconds while the workload ran, and peak memory, of each process:"
-    return f"{machine()}\n\n{table}\n\n{note}\n\n{cost(runs)}\n"
+    measured = (
+        f"{machine()}. 4 partitions, 128-byte records; latency from just before the record is handed to the producer "
+        "to its arrival at the client."
+    )
+    return f"{measured}\n\n{table}\n\n{note}\n\n{cost(runs)}\n"
 
 
-def write_between_markers(path: Path, text: str) -> None:
+def write_between_markers(path: Path, text: str, markers: tuple[str, str] = (BEGIN, END)) -> None:
     """Put `text` between the two marker comments of the page; raises when they are not there."""
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = path.read_text().partition(markers[0])
+    _, end, after = rest.partition(markers[1])
     if not (begin and end):
-        raise ValueError(f"{path} has no {BEGIN} and {END} after it")
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+        raise ValueError(f"{path} has no {markers[0]} and {markers[1]} after it")
+    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")

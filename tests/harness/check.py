@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 
 from tests.harness.kafka_admin import quiet
 from tests.harness.wait import until
@@ -147,6 +147,11 @@ class NumberedWriter:
         self._producer = Producer({**base, "queue.buffering.max.messages": QUEUE, **more})
 
     @property
+    def sent(self) -> dict[int, int]:
+        """How many records have been given to the client library, by partition."""
+        return dict(self._next)
+
+    @property
     def total(self) -> int:
         """How many records the broker has acknowledged."""
         return sum(last + 1 for last in self.acknowledged.values())
@@ -205,25 +210,29 @@ class NumberedWriter:
     def _run(self) -> None:
         began, written = time.monotonic(), 0
         while not self._ending.is_set():
-            self._put()
+            try:
+                self._put()
+            except KafkaException as error:
+                self.refused.append(str(error))
+                return
             written += 1
             ahead = began + written / self.rate - time.monotonic() if self.rate else 0
             if ahead > 0.001:
                 self._producer.poll(0)
                 self._ending.wait(ahead)
 
+    def record(self, partition: int, number: int) -> dict[str, bytes | None]:
+        """Return the value, and the key if it has one, of one record."""
+        head = b'{"t":%d,"p":%d,"seq":%d,"pad":"' % (time.time_ns(), partition, number)
+        return {"value": head.ljust(self.size - 2, b"x") + b'"}'}
+
     def _put(self) -> None:
         partition = self._turn % self.partitions
         number = self._next[partition]
-        head = b'{"t":%d,"p":%d,"seq":%d,"pad":"' % (time.time_ns(), partition, number)
+        fields = self.record(partition, number)
         while True:
             try:
-                self._producer.produce(
-                    self.topic,
-                    head.ljust(self.size - 2, b"x") + b'"}',
-                    partition=partition,
-                    on_delivery=self._delivered,
-                )
+                self._producer.produce(self.topic, partition=partition, on_delivery=self._delivered, **fields)
                 break
             except BufferError:
                 self._producer.poll(0.05)

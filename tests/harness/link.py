@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import Self
 
@@ -11,12 +12,18 @@ READ = 65_536
 
 
 class Link:
-    """Passes every connection on to `target` on 127.0.0.1; for use in a `with` statement."""
+    """Passes every connection on to `target` on 127.0.0.1; for use in a `with` statement.
 
-    def __init__(self, target: int) -> None:
-        """Choose the port; nothing listens yet."""
-        self.target, self.port = target, free_port()
+    Another `target` counts for connections that come from then on.  `delay` is how many seconds later what passes arrives.
+    """
+
+    def __init__(self, target: int, port: int | None = None) -> None:
+        """Choose the port, unless one is given; nothing listens yet."""
+        self.target, self.port = target, port or free_port()
         self.cuts = 0
+        self.delay = 0.0
+        self._passing = threading.Event()
+        self._passing.set()
         self._cut_after: int | None = None
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
@@ -28,6 +35,18 @@ class Link:
         with self._lock:
             self._cut_after = after
 
+    def swallow(self) -> None:
+        """Let nothing pass, and keep connections open, as a network does that has lost its way."""
+        self._passing.clear()
+
+    def restore(self) -> None:
+        """Let everything pass again, what was held back included."""
+        self._passing.set()
+
+    def cut(self) -> None:
+        """End every connection there is."""
+        self._end(*self._open)
+
     def __enter__(self) -> Self:
         """Listen."""
         self._thread.start()
@@ -38,7 +57,8 @@ class Link:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._end(*self._open)
+        self.restore()
+        self.cut()
         self._thread.join(5)
 
     @staticmethod
@@ -68,17 +88,24 @@ class Link:
     def _pass_requests(self, near: socket.socket, far: socket.socket) -> None:
         with suppress(OSError):
             while data := near.recv(READ):
+                self._travel()
                 far.sendall(data)
             far.shutdown(socket.SHUT_WR)
 
     def _pass_answer(self, far: socket.socket, near: socket.socket) -> None:
         passed = 0
         while data := far.recv(READ):
+            self._travel()
             room = self._room(passed + len(data))
             near.sendall(data[: room - passed] if room is not None else data)
             if room is not None:
                 return
             passed += len(data)
+
+    def _travel(self) -> None:
+        self._passing.wait()
+        if self.delay:
+            time.sleep(self.delay)
 
     def _room(self, length: int) -> int | None:
         """Return where this answer is to be cut, None when it is not."""

@@ -58,7 +58,8 @@ class EventSourceClient:
     """Reads one URL in a thread of its own, from `start` (or `with`) to `close`.
 
     With `reconnect` it comes back after a cut as a browser does, until an answer other than 200 or of another content
-    type ends it for ever.  `receive_buffer` (bytes) makes the system take little on behalf of a paused client.
+    type ends it for ever; where it is `forgiving`, it comes back after a 5xx, too, as nginx in front would have it
+    (docs/how-to/behind-nginx.md).  `receive_buffer` (bytes) makes the system take little on behalf of a paused client.
     """
 
     def __init__(
@@ -70,10 +71,12 @@ class EventSourceClient:
         last_event_id: str = "",
         receive_buffer: int | None = None,
         max_retry: float = 60.0,
+        forgiving: bool = False,
     ) -> None:
         """Prepare the client; `max_retry` cuts short what the server asks for, in seconds."""
         self.url, self.headers = url, dict(headers or {})
         self.reconnect, self.last_event_id, self.max_retry = reconnect, last_event_id, max_retry
+        self.forgiving = forgiving
         self.events: list[Received] = []
         self.connections: list[Connection] = []
         self.retry = DEFAULT_RETRY
@@ -232,6 +235,9 @@ class EventSourceClient:
         connection.content_type = answer.getheader("Content-Type", "")
         connection.headers = {name.lower(): value for name, value in answer.getheaders()}
         good = answer.status == http.client.OK
+        if self.forgiving and answer.status >= http.client.INTERNAL_SERVER_ERROR:
+            connection.status = answer.status
+            return False
         if not good or connection.content_type.partition(";")[0].strip().lower() != "text/event-stream":
             self.failed = f"{answer.status} {connection.content_type}"
             connection.body = answer.read()

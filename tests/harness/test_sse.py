@@ -8,6 +8,7 @@ from typing import Self
 import pytest
 
 from tests.harness.sse import EventSourceClient
+from tests.harness.wait import until
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 
@@ -153,3 +154,18 @@ def test_client_paused_reads_nothing_until_resumed():
             assert not client.events
             client.resume()
             client.wait_for(2000, 10)
+
+
+@pytest.mark.parametrize("forgiving", [False, True])
+def test_5xx_is_the_end_unless_the_client_forgives_it(forgiving):
+    """A browser gives up; nginx in front would have made a `retry:` of it."""
+    refusal = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
+    with (
+        Script(refusal, HEAD + b"data: x\n\n", keep_last=True) as script,
+        EventSourceClient(script.url, reconnect=True, max_retry=0.01, forgiving=forgiving) as client,
+    ):
+        if forgiving:
+            client.wait_for(1, 5)
+        else:
+            until(lambda: client.ended, 5, "it has given up")
+        assert client.statuses == ([502, 200] if forgiving else [502])
