@@ -72,7 +72,8 @@ class ProxySubscriptions:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.IPV6, 1)
+        # With it, ZeroMQ takes a name's IPv6 address and tries no other: a `localhost` that listens on 127.0.0.1 is missed.
+        self._socket.setsockopt(zmq.IPV6, any("[" in address for address in addresses))
         # Else the subscriptions of a proxy that has gone would count on, and those of the next one be no news.
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
         # Where more than these waited, ZeroMQ would drop some of them.

@@ -215,9 +215,10 @@ def test_subscriptions_of_a_proxy_that_tells_nothing_are_everybody(control_uri):
         assert isinstance(found, Everybody)
 
 
-def test_subscriptions_are_told_on_the_port_after_the_one_for_publishing(closing):
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_subscriptions_are_told_on_the_port_after_the_one_for_publishing(closing, host):
     """As Pushpin has it; GRIP_URL names the first of the two."""
     publish_port = free_port_pair()
     proxy = closing(Proxy(publish_port + 1)).start("a")
-    with subscriptions([{"control_uri": f"http://127.0.0.1:{publish_port}"}]) as found:
+    with subscriptions([{"control_uri": f"http://{host}:{publish_port}"}]) as found:
         until(lambda: (proxy.work(), "a" in found.news())[1], 10, "a is news")
