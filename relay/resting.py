@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 
     from kafkasse.topics import Key
 
-LOOK = 0.5
-"""Seconds from one look at the ends of the logs to the next: how old what a new client is sent may be."""
+LOOK = 0.1
+"""Seconds from one look at the ends of the logs to the next, at least: how old what a new client is sent may be."""
+SHARE = 20
+"""A look that took long is followed by a pause of so many times as long: thousands of partitions are some work for Kafka."""
 TIMEOUT = 1.0
 """How many seconds Kafka may take to tell them; the end of the relay waits for it."""
 
@@ -34,6 +37,7 @@ class Resting:
         self._thread = ThreadPoolExecutor(1, "relay-ends")
         self._asked: Future[dict[Key, int]] | None = None
         self._next_look = float("-inf")
+        self._took = 0.0
 
     def __contains__(self, key: Key) -> bool:
         """Say whether a partition rests."""
@@ -69,7 +73,7 @@ class Resting:
         """Return the answer to a look, if there is one; look again when that is due."""
         if self._asked is None:
             if self._keys and now >= self._next_look:
-                self._next_look = now + LOOK
+                self._next_look = now + max(LOOK, SHARE * self._took)
                 self._asked = self._thread.submit(self._look, places(self._keys))
             return {}
         if not self._asked.done():
@@ -83,8 +87,12 @@ class Resting:
     def _look(self, partitions: list[TopicPartition]) -> dict[Key, int]:
         if self._asking is None:
             self._asking = Consumer(self._config)
-        # For readers of committed records, a log ends where the first open transaction begins.
-        return ends(self._asking, partitions, LATEST, TIMEOUT)
+        began = time.monotonic()
+        try:
+            # For readers of committed records, a log ends where the first open transaction begins.
+            return ends(self._asking, partitions, LATEST, TIMEOUT)
+        finally:
+            self._took = time.monotonic() - began
 
     def close(self) -> None:
         """Wait for the look under way, and end what it takes."""

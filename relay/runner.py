@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-READ_TIMEOUT = 0.1
+READ_TIMEOUT = 0.05
 """Seconds to wait for a first record: how soon a stop, or a first listener, is noticed when nothing comes."""
 LOOK = 1.0
 """How often it is looked for what nobody listens to, in seconds."""

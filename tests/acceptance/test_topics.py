@@ -103,7 +103,7 @@ def test_cursor_of_one_topic_goes_on_in_a_stream_of_two(kafka, stack, pair, list
     """The other topic begins with what comes, and nobody is told of a break that there is not."""
     one, other = pair
     kafka.produce(other, b"history")
-    # Where nobody listens, the relay follows the end of the log twice a second.
+    # Where nobody listens, the relay follows the end of the log by looking at it.
     until(lambda: kafka.has_committed_all(stack.group, other), 10, "it is history")
     client = listen(stack.url(f"/events/{one}/"))
     client.wait_open()

@@ -32,6 +32,7 @@ ATTEMPT = 8  # seconds that one try of the warm-up may take
 # What is measured is a topic that is in use: the first records of a new one make Java throw away what it had compiled for
 # writing, and for a quarter of a second nothing is quick, whoever reads.
 USED = Plan(2000, 1000)
+PASSED = 1.0  # seconds until the relay, which does not read what nobody listens to, has followed its end
 
 
 def writing(chain: Chain, topic: str, plan: Plan) -> subprocess.Popen[str]:
@@ -86,6 +87,7 @@ def warm_up(chain: Chain) -> None:
             raise RuntimeError(f"no record passed {chain.name} within {WARM_UP} s")
         time.sleep(0.2)
     writing(chain, chain.topic, USED).communicate()
+    time.sleep(PASSED)
 
 
 def measure(workload: Workload, chain: Chain, yardstick: str = "") -> Run:
