@@ -33,9 +33,9 @@ def held(stack, topic, clients, rate):
 
 @pytest.fixture
 def warm(stack, topic):
-    """Return the chain after its first requests: the application's readers and look-ups are made by then."""
-    for _ in range(3):
-        assert status(stack.direct_url(f"/events/{topic}/")) == http.client.OK
+    """Return the chain after its first requests: readers, look-ups and connections between its parts are made by then."""
+    for url in 3 * [stack.direct_url(f"/events/{topic}/"), stack.url(f"/events/{topic}/")]:
+        assert status(url) == http.client.OK
     return stack
 
 
