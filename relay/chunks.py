@@ -46,6 +46,11 @@ class Run:
         """Its partition."""
         return self.topic, self.partition
 
+    @property
+    def end(self) -> int:
+        """The position after its last record."""
+        return self.records[-1][0] + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -64,9 +69,10 @@ class Item:
     size: int
 
 
-def unheard(run: Run) -> Item:
-    """Return what there is to commit of a run to which nobody listens."""
-    return Item(run.topic, run.tag, run.partition, run.records[-1][0] + 1, None, len(run.records), 0)
+def unheard(key: Key, tag: str, position: int, records: int) -> Item:
+    """Return what there is to commit of so many records to which nobody listens, up to `position`."""
+    topic, partition = key
+    return Item(topic, tag, partition, position, None, records, 0)
 
 
 def build(run: Run, prefix: str = "") -> Iterator[Item]:

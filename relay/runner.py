@@ -189,7 +189,13 @@ class Runner:
     def _relay(self, runs: list[Run]) -> None:
         self._tell(chunks.hint(name, self.prefix) for name in sorted(self.source.appeared()))
         unheard = self.audience.unheard((run.topic, run.tag, run.partition) for run in runs)
-        self._pass_over([chunks.unheard(run) for run in runs if run.key in unheard])
+        self._pass_over(
+            [
+                chunks.unheard(run.key, run.tag, run.end, len(run.records))
+                for run in runs
+                if run.key in unheard
+            ]
+        )
         # Built one batch at a time, while the proxy works on the one before: the rest is no lost time.
         heard = (run for run in runs if run.key not in unheard)
         items = (item for run in heard for item in chunks.build(run, self.prefix))

@@ -17,7 +17,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from kafkasse.catalog import Catalog
 from kafkasse.exceptions import FencedError, KafkaUnavailableError
 from kafkasse.positions import EARLIEST, committed, ends, headers_of, refused
-from relay.chunks import Item, Run
+from relay import chunks
+from relay.chunks import Run
 from relay.commits import Commits
 from relay.complaints import SILENT, Complaints, retried
 from relay.connection import Connection
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from kafkasse.topics import Key
+    from relay.chunks import Item
 
 logger = logging.getLogger(__name__)
 
@@ -178,9 +180,7 @@ class Source:
     def follow(self) -> list[Item]:
         """Return what there is to commit because the logs of resting partitions have grown; does not block."""
         grown = self._resting.grown(self._positions, time.monotonic()).items()
-        return [
-            Item(key[0], self.tag(key[0]), key[1], self._positions[key], None, more, 0) for key, more in grown
-        ]
+        return [chunks.unheard(key, self.tag(key[0]), self._positions[key], more) for key, more in grown]
 
     # --- what is known of them ---------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
-from kafkasse import cursor
+from kafkasse import cursor, topics
 from tests.harness.eventstream import Event, EventStreamParser
 from tests.harness.ports import free_port
 
@@ -60,6 +60,11 @@ class PatientEvent(threading.Event):
 def tag_of(topic: str) -> str:
     """Return a topic's tag, where the cluster gives topics no ids."""
     return cursor.tag(topic)
+
+
+def channel_of(topic: str = "orders", partition: int = 0) -> str:
+    """Return the name of a partition's channel, where the cluster gives topics no ids."""
+    return topics.channel(topic, tag_of(topic), partition)
 
 
 class ListSource:

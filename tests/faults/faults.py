@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from tests.faults.world import World
 from tests.harness import usage
+from tests.harness.kafka import KafkaBroker
+from tests.harness.processes import Process
 
 Hurt = Callable[[World, random.Random, bool], None]
 
@@ -46,6 +48,20 @@ def fault(*parts: str, quick: bool = False) -> Callable[[Hurt], Hurt]:
     return register
 
 
+def _kill(world: World, part: Process | KafkaBroker, seconds: float) -> None:
+    """Kill a part, and start it again so many seconds later."""
+    part.kill()
+    world.last(seconds)
+    part.start()
+
+
+def _pause(world: World, part: Process | KafkaBroker, seconds: float) -> None:
+    """Have a part hang for so many seconds."""
+    part.pause()
+    world.last(seconds)
+    part.resume()
+
+
 # --- the relay ----------------------------------------------------------------------------------------------------
 
 
@@ -70,9 +86,7 @@ def relay_killed(world, chance, thorough):
 @fault("relay", quick=True)
 def relay_paused(world, _chance, thorough):
     """SIGSTOP for 8 s, longer than its session in the group; thoroughly: for 70 s."""
-    world.relay.pause()
-    world.last(70 if thorough else 8)
-    world.relay.resume()
+    _pause(world, world.relay, 70 if thorough else 8)
 
 
 @fault("relay")
@@ -101,9 +115,7 @@ def pushpin_restarted(world, _chance, _thorough):
 @fault("pushpin", "clients")
 def pushpin_killed(world, _chance, _thorough):
     """SIGKILL to all of it, and another start three seconds later."""
-    world.stack.pushpin.kill()
-    world.last(3)
-    world.stack.pushpin.start()
+    _kill(world, world.stack.pushpin, 3)
 
 
 @fault("pushpin", "clients", quick=True)
@@ -121,9 +133,7 @@ def handler_killed(world, _chance, _thorough):
 @fault("pushpin", "clients", quick=True)
 def pushpin_paused(world, _chance, _thorough):
     """SIGSTOP to all of it for 5 s: publishes are not answered."""
-    world.stack.pushpin.pause()
-    world.last(5)
-    world.stack.pushpin.resume()
+    _pause(world, world.stack.pushpin, 5)
 
 
 @fault("publish")
@@ -168,17 +178,13 @@ def _publish_to(world: World, behaviour: int | str, seconds: float = 3) -> None:
 @fault("django", quick=True)
 def django_killed(world, _chance, _thorough):
     """SIGKILL, and another start five seconds later."""
-    world.stack.django.kill()
-    world.last(5)
-    world.stack.django.start()
+    _kill(world, world.stack.django, 5)
 
 
 @fault("django")
 def django_paused(world, _chance, _thorough):
     """SIGSTOP for 5 s: requests are accepted and not answered."""
-    world.stack.django.pause()
-    world.last(5)
-    world.stack.django.resume()
+    _pause(world, world.stack.django, 5)
 
 
 # --- Kafka --------------------------------------------------------------------------------------------------------
@@ -193,17 +199,13 @@ def kafka_restarted(world, _chance, _thorough):
 @fault("kafka", quick=True)
 def kafka_killed(world, _chance, _thorough):
     """SIGKILL, and another start three seconds later."""
-    world.kafka.kill()
-    world.last(3)
-    world.kafka.start()
+    _kill(world, world.kafka, 3)
 
 
 @fault("kafka")
 def kafka_paused(world, _chance, _thorough):
     """SIGSTOP for 5 s: connections stay open, nothing is answered."""
-    world.kafka.pause()
-    world.last(5)
-    world.kafka.resume()
+    _pause(world, world.kafka, 5)
 
 
 # --- the network --------------------------------------------------------------------------------------------------

@@ -21,8 +21,7 @@ from relay.audience import Everybody
 from relay.publisher import HTTPPublisher
 from relay.runner import Runner
 from relay.source import Source
-from tests.fakes import ListedSubscriptions, StubProxy, down, seconds_of, tag_of
-from tests.harness.cursors import chained
+from tests.fakes import ListedSubscriptions, StubProxy, channel_of, down, seconds_of, tag_of
 from tests.harness.kafka import MockKafka
 from tests.harness.kafka_admin import quiet
 from tests.harness.wait import until
@@ -366,11 +365,6 @@ def test_two_relays_share_the_partitions(mock_kafka, proxy, make_relay):
 # --- What nobody listens to ---------------------------------------------------------------------------------------
 
 
-def channel(topic, partition):
-    """Return a partition's channel."""
-    return f"{chained(topic)}:{partition}"
-
-
 def test_partitions_that_nobody_listens_to_rest_and_wake_where_their_logs_end(
     mock_kafka, proxy, make_relay, group
 ):
@@ -383,7 +377,7 @@ def test_partitions_that_nobody_listens_to_rest_and_wake_where_their_logs_end(
         committed(mock_kafka, group, "t", {0: first + 5, 1: 0, 2: 0, 3: 0})
     assert relay.runner.totals.unheard == 15
     assert proxy.chains().values("t:0") == []
-    subscriptions.add(channel("t", 0))
+    subscriptions.add(channel_of("t", 0))
     until(lambda: proxy.requests, SOON, "the listener is told how far the partition is")
     mock_kafka.produce("t", *numbers(15, 20), partition=0)
     arrived(proxy, "t:0", *numbers(15, 20))
@@ -403,7 +397,7 @@ def test_partitions_that_rested_are_read_after_they_were_another_relays(mock_kaf
     two.stop()
     until(lambda: len(one.partitions) == 4, SOON, "it has all again")
     for partition in PARTITIONS:
-        subscriptions.channels.add(channel("t", partition))
+        subscriptions.channels.add(channel_of("t", partition))
     subscriptions.known = False
     for partition in PARTITIONS:
         mock_kafka.produce("t", b"heard", partition=partition)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafkasse import topics
 from kafkasse.exceptions import FencedError, KafkaUnavailableError, PublishError
 from relay import chunks
 from relay.audience import Everybody
@@ -26,6 +25,7 @@ from tests.fakes import (
     ManualClock,
     PatientEvent,
     RecordingPublisher,
+    channel_of,
     tag_of,
 )
 
@@ -139,11 +139,6 @@ def test_run_names_channels_with_the_prefix():
 # --- What nobody listens to ---------------------------------------------------------------------------------------
 
 
-def channel_of(partition=0, topic="orders"):
-    """Return a partition's channel."""
-    return topics.channel(topic, tag_of(topic), partition)
-
-
 def test_run_of_what_nobody_listens_to_commits_without_publishing():
     """The views serve what is committed; the proxy has nobody to give it to."""
     relay = Relay([run_of(b"a", b"b"), run_of(TOO_LARGE, partition=1, position=7)], listened=())
@@ -155,7 +150,7 @@ def test_run_of_what_nobody_listens_to_commits_without_publishing():
 
 def test_run_publishes_what_somebody_listens_to_among_the_rest():
     """A partition by itself."""
-    relay = Relay([run_of(b"a"), run_of(b"b", partition=1)], listened={channel_of(1)})
+    relay = Relay([run_of(b"a"), run_of(b"b", partition=1)], listened={channel_of(partition=1)})
     relay.run()
     assert relay.kinds == "cPc"
     assert [entry[1] for entry in relay.of("commit")] == [{("orders", 0): 1}, {("orders", 1): 1}]
@@ -202,7 +197,7 @@ def test_first_listener_of_thousands_of_partitions_is_told_in_bodies_that_a_prox
     topic = "x" * 249
     many = range(MOST_TOLD + 1)
     relay = Relay([run_of(b"a", topic=topic, partition=each) for each in many], [], listened=())
-    relay.runner.after_tick = lambda _runner: [relay.subscriptions.add(channel_of(n, topic)) for n in many]
+    relay.runner.after_tick = lambda _runner: [relay.subscriptions.add(channel_of(topic, n)) for n in many]
     relay.run()
     told = [entry[1] for entry in relay.of("publish")]
     assert [len(items) for items in told] == [MOST_TOLD, 1, MOST_TOLD, 1]
@@ -212,7 +207,9 @@ def test_first_listener_of_thousands_of_partitions_is_told_in_bodies_that_a_prox
 def test_partitions_that_nobody_listens_to_rest_within_a_second():
     """Those that are silent, too: each fetch would name them."""
     clock = ManualClock()
-    relay = Relay([run_of(b"a"), run_of(b"b", partition=1)], [], [], listened={channel_of(1)}, clock=clock)
+    relay = Relay(
+        [run_of(b"a"), run_of(b"b", partition=1)], [], [], listened={channel_of(partition=1)}, clock=clock
+    )
     relay.runner.after_tick = lambda _runner: clock.advance(LOOK)
     relay.run()
     assert relay.of("rest")[0] == ("rest", {("orders", 0)})
@@ -233,7 +230,7 @@ def test_resting_partitions_wake_for_a_first_listener_and_when_nobody_can_tell()
 
 def test_resting_partitions_move_on_with_their_logs():
     """A view begins where the relay is."""
-    item = chunks.unheard(run_of(b"a", b"b", position=7))
+    item = chunks.unheard(("orders", 0), tag_of("orders"), 9, 2)
     relay = Relay([], listened=(), grown=[[], [item]])
     relay.run()
     assert relay.of("commit") == [("commit", {("orders", 0): 9}, False)]
@@ -244,11 +241,11 @@ def test_silent_partition_without_a_listener_is_reminded_of_by_nobody():
     """With thousands of topics these would be most of what is published."""
     clock = ManualClock()
     rounds = [[run_of(b"a"), run_of(b"b", partition=1)], [], [], [], []]
-    relay = Relay(*rounds, listened={channel_of(1)}, clock=clock)
+    relay = Relay(*rounds, listened={channel_of(partition=1)}, clock=clock)
     relay.runner.after_tick = lambda _runner: clock.advance(SILENCE)
     relay.run()
     reminded = {item["channel"] for entry in relay.of("publish")[1:] for item in entry[1]}
-    assert reminded == {channel_of(1)}
+    assert reminded == {channel_of(partition=1)}
 
 
 # --- A proxy that is away -----------------------------------------------------------------------------------------
