@@ -154,7 +154,8 @@ class NumberedWriter:
     @property
     def total(self) -> int:
         """How many records the broker has acknowledged."""
-        return sum(last + 1 for last in self.acknowledged.values())
+        # A copy: the writing thread adds a partition at any moment.
+        return sum(last + 1 for last in self.acknowledged.copy().values())
 
     def write(self, count: int, timeout: float = 60.0) -> dict[int, int]:
         """Write `count` records flat out; return the last number of each partition, acknowledged."""
