@@ -75,6 +75,11 @@ class Settings:
         return getattr(settings, "KAFKASSE_CACHE_BYTES", 64_000_000)
 
     @property
+    def KAFKASSE_REPLAY_REST(self) -> int:
+        """How many times as long as the proxy takes to answer, replays rest after each megabyte; 0: they do not."""
+        return getattr(settings, "KAFKASSE_REPLAY_REST", 100)
+
+    @property
     def KAFKASSE_PAGE_RECORDS(self) -> int:
         """The most records of a page in JSON."""
         return getattr(settings, "KAFKASSE_PAGE_RECORDS", 1000)

@@ -7,6 +7,7 @@ Pure.  What is not usual of a stream stands in the paths of its next links, so t
           | "u" time           up to this time, which is to come; milliseconds since the epoch
           | "e" cursor         up to these positions
           | "h" seconds        a heartbeat after so many seconds without anything else
+          | "l" lane           of those who replay the same, who is asked for together
 
 Numbers are in base 36, as in the cursor.
 """
@@ -28,13 +29,16 @@ if TYPE_CHECKING:
 
     Named: TypeAlias = Mapping[str, tuple[str, Mapping[int, int]]]
 
+LANES = 36
+"""Into how many lanes those who replay are parted: the proxy sends a page at once to all in a lane who are at the same place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
     """A stream of `topics`: of one `partition`, or all; `until` a time to come, or up to the positions `end`.
 
-    `heartbeat` is in seconds, None for the usual.  `tags` are those of the topics, once Kafka has been asked.  Positions
-    are by topic and partition.
+    `heartbeat` is in seconds, None for the usual.  Those who replay are in one `lane` of several, others in none.  `tags` are
+    those of the topics, once Kafka has been asked.  Positions are by topic and partition.
     """
 
     topics: tuple[str, ...]
@@ -42,6 +46,7 @@ class Stream:
     until: int | None = None
     end: Mapping[Key, int] | None = None
     heartbeat: int | None = None
+    lane: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -56,6 +61,10 @@ class Stream:
     def ending_at(self, end: Mapping[Key, int]) -> Stream:
         """Return the stream up to these positions."""
         return replace(self, until=None, end=end)
+
+    def in_lane(self, lane: int | None) -> Stream:
+        """Return the stream of those in one lane."""
+        return replace(self, lane=lane)
 
     def tagged(self, tags: Mapping[str, str]) -> Stream:
         """Return the stream of the topics that are these."""
@@ -118,6 +127,8 @@ class Stream:
             found.append("e" + self.event_id(self.end))
         if self.heartbeat is not None:
             found.append("h" + cursor.encode_number(self.heartbeat))
+        if self.lane is not None:
+            found.append("l" + cursor.encode_number(self.lane))
         return "_".join(found)
 
 
@@ -134,6 +145,8 @@ def with_terms(topics: tuple[str, ...], text: str) -> Stream:
             stream = stream.ending_at(_end(stream, value))
         elif kind == "h" and stream.heartbeat is None:
             stream = replace(stream, heartbeat=_seconds(value))
+        elif kind == "l" and stream.lane is None:
+            stream = stream.in_lane(_lane(value))
         else:
             raise CursorError
     return stream
@@ -142,6 +155,13 @@ def with_terms(topics: tuple[str, ...], text: str) -> Stream:
 def _end(stream: Stream, text: str) -> Mapping[Key, int]:
     named = stream.named(text)
     return {(topic, each): at for topic, (_tag, positions) in named.items() for each, at in positions.items()}
+
+
+def _lane(text: str) -> int:
+    lane = cursor.decode_number(text)
+    if lane >= LANES:
+        raise CursorError
+    return lane
 
 
 def _seconds(text: str) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import time
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,20 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from kafkasse import access, direct, documents, grip, history, pages, positions, replay, resume, scope, sse
+from kafkasse import (
+    access,
+    direct,
+    documents,
+    grip,
+    history,
+    pages,
+    positions,
+    replay,
+    resume,
+    scope,
+    sse,
+    turns,
+)
 from kafkasse.conf import conf
 from kafkasse.exceptions import (
     CursorError,
@@ -31,7 +45,7 @@ from kafkasse.exceptions import (
 )
 from kafkasse.guard import RETRYABLE, readable, why
 from kafkasse.start import Now
-from kafkasse.stream import with_terms
+from kafkasse.stream import LANES, with_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -184,6 +198,9 @@ def follow(request: HttpRequest, topics: tuple[str, ...], position: str, terms: 
         return grip.stream(body + replay.ending(stream, page.positions))
     if page.complete and len(page.body) <= JOIN_BYTES and not (start.resets or page.breaks):
         return _join(request, stream, known, start, page)
+    # The last page is sent at once: a client that is near the present would fall behind again.
+    if not page.complete and not turns.turns().take(len(body)):
+        return grip.stream(sse.retry_with_jitter())
     return _next_page(stream, page.positions, body)
 
 
@@ -212,6 +229,8 @@ def _stop(stream: Stream, start: Start, known: Known) -> dict[Key, int]:
 
 
 def _next_page(stream: Stream, positions: Mapping[Key, int], body: str) -> HttpResponseBase:
+    if stream.lane is None:
+        stream = stream.in_lane(random.randrange(LANES))  # noqa: S311 - a lane is no secret
     return grip.page(body, next_link=_link("follow", stream, stream.event_id(positions)))
 
 
@@ -225,6 +244,7 @@ def _hold(
     timeout: int | None = None,
 ) -> HttpResponseBase:
     """Hold the client; all holds that want the same share a link, so that one answer serves who is at the same place."""
+    stream = stream.in_lane(None)
     if timeout is None:
         timeout = stream.heartbeat or conf.KAFKASSE_NEXT_TIMEOUT
         if known.missing:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import time
 
 import jwt
@@ -115,6 +116,44 @@ def test_catch_up_joins_by_subscribing_before_it_reads_the_rest(cluster, topic, 
     assert (joined.timeout, joined.body) == (0, b"")
     assert joined.positions[0] < 1000
     assert proxy.answers[-1].timeout == 29
+
+
+class FullTurns:
+    """Turns for which too many wait already."""
+
+    def take(self, _size):
+        """Refuse."""
+        return False
+
+
+def test_catch_up_pages_are_asked_for_lane_by_lane(cluster, topic, settings):
+    """A page goes to all who ask for it at once, and they shall not be too many; those who are held share all answers."""
+    settings.KAFKASSE_PAGE_BYTES = 20_000
+    cluster.create(topic, 1)
+    cluster.write(topic, numbered(1, 1000))
+    cluster.commit(topic, {0: 1000})
+    lanes = set()
+    for _ in range(20):
+        proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0}))
+        found = {re.search("/l([0-9a-z])/$", answer.link) for answer in proxy.answers if not answer.holds}
+        assert len({match[1] for match in found}) == 1, "a replay stays in its lane"
+        lanes |= {match[1] for match in found}
+        assert {answer.link for answer in proxy.answers if answer.holds} == {f"/next/events/{topic}/"}
+    assert len(lanes) > 5
+
+
+def test_follow_behind_too_many_replays_is_told_to_come_back(cluster, topic, settings, monkeypatch):
+    """It comes with its cursor, in a while; one that is nearly there is let through."""
+    monkeypatch.setattr("kafkasse.turns.turns", FullTurns)
+    settings.KAFKASSE_PAGE_BYTES = 20_000
+    cluster.create(topic, 1)
+    cluster.write(topic, numbered(1, 1000))
+    cluster.commit(topic, {0: 1000})
+    answer = ask(f"/next/events/{topic}/{event_id(topic, {0: 0})}/")
+    assert re.fullmatch("retry: [0-9]{4}\n\n", answer.body.decode())
+    assert not answer.holds
+    assert "Grip-Link" not in answer.headers
+    assert ask(f"/next/events/{topic}/{event_id(topic, {0: 900})}/").holds
 
 
 def test_follow_nothing_left_is_a_plain_hold(cluster, topic):

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from kafkasse import direct, history, pages, positions
+from kafkasse import direct, history, pages, positions, turns
 from tests.kafkasse.mock_kafka import MockCluster
 
 _numbers = itertools.count()
@@ -37,6 +37,7 @@ def forget():
     history._readers.cache_clear()  # noqa: SLF001
     pages._pages.cache_clear()  # noqa: SLF001
     direct._places.cache_clear()  # noqa: SLF001
+    turns._turns.cache_clear()  # noqa: SLF001
 
 
 @pytest.fixture

@@ -81,12 +81,13 @@ def test_check_numbers_e005(settings, name, value):
     assert name in message.msg
 
 
+@pytest.mark.parametrize("name", ["KAFKASSE_CACHE_BYTES", "KAFKASSE_REPLAY_REST"])
 @pytest.mark.parametrize("value", [-1, 10**30, "7", None, 1.5], ids=str)
-def test_check_numbers_e005_of_what_may_be_nothing(settings, value):
+def test_check_numbers_e005_of_what_may_be_nothing(settings, name, value):
     """A process that keeps no pages is one; one that keeps less than none is not."""
-    settings.KAFKASSE_CACHE_BYTES = 0
+    setattr(settings, name, 0)
     assert found(checks.check_numbers) == []
-    settings.KAFKASSE_CACHE_BYTES = value
+    setattr(settings, name, value)
     assert found(checks.check_numbers) == ["kafkasse.E005"]
 
 

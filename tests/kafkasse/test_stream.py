@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kafkasse import cursor
 from kafkasse.converters import TermsConverter
 from kafkasse.exceptions import CursorError
-from kafkasse.stream import Stream, with_terms
+from kafkasse.stream import LANES, Stream, with_terms
 from tests.kafkasse.test_cursor import ALIKE, clients
 
 places = st.integers(0, 2**63 - 1)
@@ -36,6 +36,7 @@ def streams(draw):
     if len(stream.topics) == 1:
         stream = stream.only(draw(st.none() | st.integers(0, 2**31 - 1)))
     stream = replace(stream, heartbeat=draw(st.none() | st.integers(5, 300)))
+    stream = stream.in_lane(draw(st.none() | st.integers(0, LANES - 1)))
     kind = draw(st.sampled_from(["endless", "until", "end"]))
     if kind == "until":
         return replace(stream, until=draw(places))

@@ -1,0 +1,109 @@
+"""Replays take turns, and leave the proxy the time that live events need (docs/adr/0021-replays-give-way.md).
+
+A page of a megabyte costs the proxy as much as thousands of live events, and fifty clients ask for the next one as soon as
+they have one.  So pages are let go one after another, at a distance that grows with the time that the proxy takes to answer
+a question: that is how long a live event would have waited.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import cache
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import urllib3
+
+from kafkasse.conf import conf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+
+MEGABYTE = 1_000_000
+SLOWEST = 0.15
+"""The longest distance, in seconds per megabyte: replays go on, however busy the proxy is."""
+WAITING = 60
+"""How many requests may wait for their turn; of the ninety that the proxy makes at a time, some are left for others."""
+SMOOTHING = 0.2
+
+
+class Turns:
+    """When each page may go.
+
+    `ask` asks the proxy something and returns how many seconds the answer took.  A page of a megabyte keeps the next one
+    waiting for `rest` times that, smoothed over the latest answers, but no longer than `SLOWEST`.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[], float],
+        rest: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._ask, self._rest, self._clock, self._sleep = ask, rest, clock, sleep
+        self._lock = threading.Lock()
+        self._answer = SLOWEST  # it begins slowly: what there is to disturb is not known yet
+        self._free = clock()
+        self._waiting = 0
+
+    def take(self, size: int) -> bool:
+        """Wait until a page of `size` bytes may go; return False, at once, where too many wait already."""
+        if not self._rest:
+            return True
+        with self._lock:
+            if self._waiting >= WAITING:
+                return False
+            self._waiting += 1
+            now = self._clock()
+            begin = max(self._free, now)
+            self._free = begin + min(SLOWEST, self._rest * self._answer) * size / MEGABYTE
+        try:
+            self._sleep(begin - now)
+            took = self._ask()
+        finally:
+            with self._lock:
+                self._waiting -= 1
+        with self._lock:
+            self._answer += SMOOTHING * (took - self._answer)
+        return True
+
+
+def question(proxies: Sequence[Mapping[str, Any]]) -> Callable[[], float] | None:
+    """Return what asks the proxies, by turns, at their publish ports; None where there are none that can be asked.
+
+    That is answered by the process that delivers events, which is why its time tells.  A service on the internet is not
+    asked: its distance would, and it has room for replays of its own.
+    """
+    urls = [proxy["control_uri"] for proxy in proxies if proxy["control_uri"].startswith("http://")]
+    if not urls:
+        return None
+    turns, http = cycle(urls), urllib3.PoolManager(timeout=SLOWEST, retries=False)
+
+    def ask() -> float:
+        began = time.monotonic()
+        try:
+            http.request("GET", next(turns), headers={"Connection": "close"})
+        except urllib3.exceptions.HTTPError:
+            return SLOWEST
+        return time.monotonic() - began
+
+    return ask
+
+
+_making = threading.Lock()
+
+
+def turns() -> Turns:
+    """Return the turns of this process."""
+    with _making:
+        return _turns()
+
+
+@cache
+def _turns() -> Turns:
+    ask = question(conf.GRIP_PROXIES)
+    return Turns(ask, conf.KAFKASSE_REPLAY_REST) if ask else Turns(float, 0)
