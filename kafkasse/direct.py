@@ -22,7 +22,8 @@ from django.http import HttpRequest, StreamingHttpResponse
 from kafkasse import deadline, pages, replay, resume, scope, sse
 from kafkasse.conf import conf
 from kafkasse.exceptions import KafkaUnavailableError, ReadersBusyError, TooManyChannelsError
-from kafkasse.positions import LATEST, lookup
+from kafkasse.offsets import LATEST
+from kafkasse.positions import lookup
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

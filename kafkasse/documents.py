@@ -16,7 +16,7 @@ from django.utils.cache import patch_vary_headers
 
 from kafkasse import cursor, history, positions, replay, sse
 from kafkasse.exceptions import ParameterError
-from kafkasse.positions import EARLIEST, LATEST
+from kafkasse.offsets import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from kafkasse import deadline, positions
+from kafkasse import deadline, offsets, positions
 from kafkasse.conf import conf
 from kafkasse.exceptions import KafkaUnavailableError, ReadersBusyError
 
@@ -229,12 +229,12 @@ class _Reading:
         """
         if end >= self.stop[key]:
             self._done(key)
-        elif positions.lookup().ends([key], positions.LATEST)[key] <= end:
+        elif positions.lookup().ends([key], offsets.LATEST)[key] <= end:
             self.unread.discard(key)
 
     def _go_on_where_the_log_begins(self, key: Key) -> None:
         """Skip to the first record that is still there, or to `stop` when none before it is."""
-        begin = positions.lookup().ends([key], positions.EARLIEST)[key]
+        begin = positions.lookup().ends([key], offsets.EARLIEST)[key]
         self.found.lost[key] = (self.found.positions[key], begin)
         self.found.positions[key] = begin
         if begin >= self.stop[key]:

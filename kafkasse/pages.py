@@ -44,7 +44,7 @@ class Written:
     body: str
     positions: dict[Key, int]
     complete: bool
-    has_records: bool
+    records: int
     breaks: bool
 
 
@@ -140,7 +140,7 @@ def _written(stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int]) 
     frame = FRAME + len(stream.event_id(start))
     page = history.page(start, stop, conf.KAFKASSE_PAGE_BYTES, frame=frame)
     body = replay.events(stream, start, page)
-    return Written(body, page.positions, page.complete, bool(page.records), bool(page.lost))
+    return Written(body, page.positions, page.complete, len(page.records), bool(page.lost))
 
 
 _making = threading.Lock()

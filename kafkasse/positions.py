@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from kafkasse import cursor, deadline, topics
-from kafkasse.catalog import UNKNOWN, Catalog, Topic, is_mock
+from kafkasse.catalog import Catalog, Topic, is_mock
 from kafkasse.conf import conf
 from kafkasse.exceptions import ConfigurationError, KafkaUnavailableError
+from kafkasse.offsets import LATEST, committed, ends, offsets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,8 +36,6 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 0.05
 AWAY_SECONDS = 0.25
 """How long a request waits where the last look-up failed: many ask then, and the proxy has few at a time in progress."""
-
-LATEST, EARLIEST = -1, -2  # ListOffsets' own names for the ends of the log
 
 RETRIED = (KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
 """What a broker says of a partition that was created, or moved, a moment ago."""
@@ -87,79 +86,12 @@ def refused(error: Exception) -> ConfigurationError:
     return ConfigurationError(f"KAFKA_CONSUMER_CONFIG is refused by librdkafka: {what}")
 
 
-def ends(
-    consumer: Consumer, partitions: Iterable[TopicPartition], which: int, timeout: float
-) -> dict[tuple[str, int], int]:
-    """Return where the log of each partition begins (`EARLIEST`) or ends (`LATEST`), by topic and partition.
-
-    The log of a partition that does not exist is empty.  Blocks and raises as `offsets` does.
-    """
-    return {key: max(0, place) for key, place in offsets(consumer, partitions, which, timeout).items()}
-
-
-def offsets(
-    consumer: Consumer, partitions: Iterable[TopicPartition], at: int, timeout: float
-) -> dict[tuple[str, int], int]:
-    """Return the offset of each partition's first record that was written at or after `at`, in milliseconds.
-
-    By topic and partition, negative where there is none.  `at` may be `EARLIEST` or `LATEST`.  Blocks for `timeout`
-    seconds at the most, and raises what librdkafka raises; so a partition without a leader is never taken for an empty
-    one.
-    """
-    asked = [TopicPartition(each.topic, each.partition, at) for each in partitions]
-    end = time.monotonic() + timeout
-    try:
-        found = consumer.offsets_for_times(asked, timeout) if asked else []
-    except KafkaException as error:
-        if error.args[0].code() not in UNKNOWN:
-            raise
-        if len(asked) == 1:
-            return {(asked[0].topic, asked[0].partition): -1}
-        # One of them, deleted a moment ago, spoils the answer for all.
-        one_by_one = (offsets(consumer, [each], at, deadline.until(end)) for each in asked)
-        return {key: place for found in one_by_one for key, place in found.items()}
-    _raise_errors(found)
-    return {(each.topic, each.partition): each.offset for each in found}
-
-
-def _raise_errors(found: Iterable[TopicPartition]) -> None:
-    """Raise what a broker says of one partition alone, unless that there is none."""
-    for each in found:
-        if each.error and each.error.code() not in UNKNOWN:
-            raise KafkaException(each.error)
-
-
 def headers_of(message: Message) -> Headers:
     """Return a record's headers, or none when one of their names is not UTF-8: the client library cannot read them."""
     try:
         return cast("Headers", message.headers())
     except (UnicodeDecodeError, SystemError):
         return None
-
-
-def committed(
-    consumer: Consumer,
-    partitions: list[TopicPartition],
-    timeout: float,
-    tags: Mapping[str, str] | None = None,
-) -> dict[tuple[str, int], int | None]:
-    """Return the group's position in each partition, by topic and partition; None where it has committed none.
-
-    `tags` are the topics' present ones: the relay commits them along, and a position that it had in an earlier topic of
-    the name is none.  Without them, each counts.  Blocks for `timeout` seconds at the most, and raises what librdkafka raises; so a broker that
-    cannot answer is never taken for a group that has no position.
-    """
-    found = consumer.committed(partitions, timeout)
-    _raise_errors(found)
-    return {
-        (each.topic, each.partition): each.offset if each.offset >= 0 and _is_present(each, tags) else None
-        for each in found
-    }
-
-
-def _is_present(place: TopicPartition, tags: Mapping[str, str] | None) -> bool:
-    """Say whether a committed position is one in the topic that there is now, as far as it says which it is of."""
-    return tags is None or not place.metadata or place.metadata == tags.get(place.topic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +174,15 @@ class Lookup:
         partitions = [
             TopicPartition(name, each) for name, topic in found.items() for each in range(topic.partitions)
         ]
-        places = committed(self._consumer, partitions, deadline.left(), tags) if partitions else {}
+        places = self._positions(partitions, tags) if partitions else {}
         return {names: _known(names, found, places) for names in asked}
+
+    def _positions(self, partitions: list[TopicPartition], tags: Mapping[str, str]) -> dict[Key, int | None]:
+        """Return the relay's positions; of a partition that rests, where its log ends: there it will go on."""
+        found = committed(self._consumer, partitions, deadline.left(), tags)
+        resting = [TopicPartition(*key) for key, place in found.items() if place and place.rests]
+        now = ends(self._consumer, resting, LATEST, deadline.left()) if resting else {}
+        return {key: max(place.position, now.get(key, 0)) if place else None for key, place in found.items()}
 
     def _make_known(self, found: Mapping[str, Topic]) -> None:
         """Have the consumer hear of what is new: it would take a partition that it does not know for an empty one."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from kafkasse import cursor, history, tail
 from kafkasse.conf import conf
 from kafkasse.exceptions import CursorError, ParameterError
-from kafkasse.positions import EARLIEST, LATEST, lookup
+from kafkasse.offsets import EARLIEST, LATEST
+from kafkasse.positions import lookup
 from kafkasse.replay import Reset, Start
 from kafkasse.start import Earliest, Exactly, Last, Now, Since, Until
 

@@ -64,6 +64,8 @@ FIRST_HOLD_BYTES = 60_000
 """The largest body of a first answer that holds: the proxy refuses one of 100,000 bytes."""
 JOIN_BYTES = 200_000
 """How much may be left to a refill, whose every byte the proxy looks at; what is more goes as another page before it."""
+NEAR_BYTES = 5_000_000
+"""Who has no more than this before it is coming back, not replaying, and waits for nobody: else it might fall behind again."""
 STALE_SECONDS = 0.1
 """How long a commit may take, once its item has been published."""
 LOOK_SECONDS = 0.01
@@ -107,7 +109,7 @@ def _stream(
     page = _page(stream, start, known)
     body = replay.opening(stream, start) + page.body
     if page.complete and stream.end is not None:
-        if comes_back and not (page.has_records or page.breaks or start.resets):
+        if comes_back and not (page.records or page.breaks or start.resets):
             return HttpResponse(status=204)  # tells an EventSource that came back that there is no more
         return grip.stream(body + replay.ending(stream, page.positions))
     if page.complete and len(body) <= FIRST_HOLD_BYTES:
@@ -192,14 +194,14 @@ def follow(request: HttpRequest, topics: tuple[str, ...], position: str, terms: 
     known = scope.known(stream)
     stream = stream.tagged(known.tags)
     start = resume.resumed(named, known)
-    page = _page(stream, start, known)
+    stop = _stop(stream, start, known)
+    page = pages.pages().page(stream, start.positions, stop)
     body = replay.resets(stream, start) + page.body
     if page.complete and stream.end is not None:
         return grip.stream(body + replay.ending(stream, page.positions))
     if page.complete and len(page.body) <= JOIN_BYTES and not (start.resets or page.breaks):
         return _join(request, stream, known, start, page)
-    # The last page is sent at once: a client that is near the present would fall behind again.
-    if not page.complete and not turns.turns().take(len(body)):
+    if _left(page, stop) > NEAR_BYTES and not turns.turns().take(len(body)):
         return grip.stream(sse.retry_with_jitter())
     return _next_page(stream, page.positions, body)
 
@@ -208,9 +210,15 @@ def _join(
     request: HttpRequest, stream: Stream, known: Known, start: Start, page: Written
 ) -> HttpResponseBase:
     """Subscribe the client; what is still missing is read again once it cannot miss what comes meanwhile."""
-    if page.has_records:
+    if page.records:
         return _hold(request, stream, known, start.positions, "", timeout=0)
     return _hold(request, stream, known, page.positions, "")
+
+
+def _left(page: Written, stop: Mapping[Key, int]) -> int:
+    """Return about how many bytes there are behind a page, if its records are like those to come."""
+    left = sum(max(0, stop[key] - at) for key, at in page.positions.items())
+    return left * len(page.body) // max(1, page.records)
 
 
 def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:

@@ -68,6 +68,11 @@ class Item:
     records: int
     size: int
 
+    @property
+    def key(self) -> Key:
+        """Its partition."""
+        return self.topic, self.partition
+
 
 def unheard(key: Key, tag: str, position: int, records: int) -> Item:
     """Return what there is to commit of so many records to which nobody listens, up to `position`."""

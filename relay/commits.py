@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from kafkasse.offsets import metadata
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable
 
     from kafkasse.topics import Key
+    from relay.chunks import Item
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +35,11 @@ class Commits:
         self._sent: dict[Key, TopicPartition] = {}
         self.under_way = False
 
-    def add(self, positions: Mapping[Key, tuple[int, str]]) -> None:
-        """Take note of positions, each with the tag of its topic; `send` commits both (`kafkasse.positions.committed`)."""
-        self._pending |= {key: TopicPartition(*key, *place) for key, place in positions.items()}
+    def add(self, items: Iterable[Item], resting: Container[Key] = ()) -> None:
+        """Take note of the positions after `items`, and of which of their partitions rest (`kafkasse.offsets.committed`)."""
+        for item in items:
+            text = metadata(item.tag, rests=item.key in resting)
+            self._pending[item.key] = TopicPartition(*item.key, item.position, text)
 
     def send(self, consumer: Consumer, *, wait: bool = False) -> None:
         """Commit what is pending, unless a request is under way.

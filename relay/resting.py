@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from kafkasse.positions import LATEST, ends
+from kafkasse.offsets import LATEST, ends
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -34,12 +34,13 @@ class Resting:
         self._consumer, self._config = consumer, config
         self._asking: Consumer | None = None
         self._keys: set[Key] = set()
+        self._changed: set[Key] = set()
         self._thread = ThreadPoolExecutor(1, "relay-ends")
         self._asked: Future[dict[Key, int]] | None = None
         self._next_look = float("-inf")
         self._took = 0.0
 
-    def __contains__(self, key: Key) -> bool:
+    def __contains__(self, key: object) -> bool:
         """Say whether a partition rests."""
         return key in self._keys
 
@@ -48,11 +49,13 @@ class Resting:
         if new := keys - self._keys:
             self._consumer.pause(places(new))
             self._keys |= new
+            self._changed |= new
 
     def end(self, keys: set[Key]) -> set[Key]:
         """Return those of the partitions that rested until now; whoever wakes them has to assign them again."""
         if woken := keys & self._keys:
             self._keys -= woken
+            self._changed |= woken
             # The pause of a partition outlasts its assignment, and would be there again with the next one.
             self._consumer.resume(places(woken))
         return woken
@@ -60,14 +63,15 @@ class Resting:
     def grown(self, positions: dict[Key, int], now: float) -> dict[Key, int]:
         """Move resting partitions on to where their logs ended at the last look; return by how much, where they did.
 
-        `now` is the time of a clock in seconds.
+        By 0 where one begins to rest, or has ended: that has to be known, too.  `now` is the time of a clock in seconds.
         """
         found = self._ends(now)
         more = {
             key: end - positions[key] for key, end in found.items() if key in self and end > positions[key]
         }
         positions |= {key: found[key] for key in more}
-        return more
+        changed, self._changed = self._changed, set()
+        return dict.fromkeys(changed & positions.keys(), 0) | more
 
     def _ends(self, now: float) -> dict[Key, int]:
         """Return the answer to a look, if there is one; look again when that is due."""

@@ -230,7 +230,7 @@ class Runner:
                 *(chunks.hint(name, self.prefix) for name in names),
             ]
         )
-        self.reminders.published({(item.topic, item.partition) for item in batch}, self.clock())
+        self.reminders.published({item.key for item in batch}, self.clock())
         self.totals.records += sum(item.records for item in batch)
         self.totals.items += len(batch)
         return True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaException, TopicPartition
 
 from kafkasse import topics
-from kafkasse.positions import LATEST, committed, ends
+from kafkasse.offsets import LATEST, committed, ends
 from relay.consumer_config import TIMEOUT
 
 if TYPE_CHECKING:

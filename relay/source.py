@@ -16,7 +16,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from kafkasse.catalog import Catalog
 from kafkasse.exceptions import FencedError, KafkaUnavailableError
-from kafkasse.positions import EARLIEST, committed, ends, headers_of, refused
+from kafkasse.offsets import EARLIEST, Committed, committed, ends
+from kafkasse.positions import headers_of, refused
 from relay import chunks
 from relay.chunks import Run
 from relay.commits import Commits
@@ -178,7 +179,7 @@ class Source:
         read_from(self._consumer, self._positions, woken)
 
     def follow(self) -> list[Item]:
-        """Return what there is to commit because the logs of resting partitions have grown; does not block."""
+        """Return what there is to commit of partitions that rest, or did until now; does not block."""
         grown = self._resting.grown(self._positions, time.monotonic()).items()
         return [chunks.unheard(key, self.tag(key[0]), self._positions[key], more) for key, more in grown]
 
@@ -206,8 +207,7 @@ class Source:
 
     def commit(self, items: Iterable[Item], *, wait: bool = False) -> None:
         """Commit the positions after `items`, in the background unless told to `wait`; see `Commits.send`."""
-        places = {(item.topic, item.partition): (item.position, item.tag) for item in items}
-        self._commits.add({key: place for key, place in places.items() if key in self._positions})
+        self._commits.add((item for item in items if item.key in self._positions), self._resting)
         self._commits.send(self._consumer, wait=wait)
 
     # --- the group's callbacks, from within poll and consume --------------------------------------------------------
@@ -218,11 +218,11 @@ class Source:
             consumer.incremental_assign(partitions)  # for the group's sake: nothing is read any more
             return
         found = retried(lambda: self._committed(consumer, partitions), self._stop)
-        for key, position in found.items():
-            if position is None:
+        for key, place in found.items():
+            if place is None:
                 self._appeared.add(key[0])
             # Where the log begins later than that, reading says so: see `_take_error`.
-            self._positions[key] = position or 0
+            self._positions[key] = place.position if place else 0
         self._unread |= found.keys()
         assigned = [TopicPartition(*key, offset=self._positions[key]) for key in found]
         consumer.incremental_assign(assigned)
@@ -231,7 +231,7 @@ class Source:
         many, total = len(found), len(self._positions)
         logger.info("Reading %d more partitions, %d in all", many, total, extra={"action": "assign"})
 
-    def _committed(self, consumer: Consumer, partitions: list[TopicPartition]) -> dict[Key, int | None]:
+    def _committed(self, consumer: Consumer, partitions: list[TopicPartition]) -> dict[Key, Committed | None]:
         self._tags.learn({each.topic for each in partitions})
         return committed(consumer, partitions, TIMEOUT, self._tags.known)
 

@@ -170,10 +170,19 @@ class KafkaAdmin:
 
     def committed(self, group: str, name: str) -> dict[int, int]:
         """Return the offsets that a group has committed for a topic; partitions without one are left out."""
+        return {each.partition: each.offset for each in self._committed(group, name) if each.offset >= 0}
+
+    def resting(self, group: str, name: str) -> set[int]:
+        """Return the partitions of a topic of which a group has committed that nobody listens to them."""
+        return {
+            each.partition for each in self._committed(group, name) if (each.metadata or "").endswith("~")
+        }
+
+    def _committed(self, group: str, name: str) -> list[TopicPartition]:
         wanted = [TopicPartition(name, p) for p in range(self.topics()[name])]
         asked = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, wanted)])
-        found = asked[group].result(TIMEOUT).topic_partitions
-        return {where.partition: where.offset for where in found if where.offset >= 0}
+        found: list[TopicPartition] = asked[group].result(TIMEOUT).topic_partitions
+        return found
 
     def has_committed_all(self, group: str, name: str) -> bool:
         """Say whether a group's positions are the ends of a topic's log; not while nobody knows them."""

@@ -377,8 +377,12 @@ def test_partitions_that_nobody_listens_to_rest_and_wake_where_their_logs_end(
         committed(mock_kafka, group, "t", {0: first + 5, 1: 0, 2: 0, 3: 0})
     assert relay.runner.totals.unheard == 15
     assert proxy.chains().values("t:0") == []
+    assert mock_kafka.resting(group, "t") == set(PARTITIONS), "a view knows to look for their ends by itself"
     subscriptions.add(channel_of("t", 0))
     until(lambda: proxy.requests, SOON, "the listener is told how far the partition is")
+    until(
+        lambda: mock_kafka.resting(group, "t") == {1, 2, 3}, SOON, "it is known that this one rests no more"
+    )
     mock_kafka.produce("t", *numbers(15, 20), partition=0)
     arrived(proxy, "t:0", *numbers(15, 20))
 

@@ -145,6 +145,7 @@ def test_catch_up_pages_are_asked_for_lane_by_lane(cluster, topic, settings):
 def test_follow_behind_too_many_replays_is_told_to_come_back(cluster, topic, settings, monkeypatch):
     """It comes with its cursor, in a while; one that is nearly there is let through."""
     monkeypatch.setattr("kafkasse.turns.turns", FullTurns)
+    monkeypatch.setattr("kafkasse.views.NEAR_BYTES", 10_000)
     settings.KAFKASSE_PAGE_BYTES = 20_000
     cluster.create(topic, 1)
     cluster.write(topic, numbered(1, 1000))
@@ -154,6 +155,20 @@ def test_follow_behind_too_many_replays_is_told_to_come_back(cluster, topic, set
     assert not answer.holds
     assert "Grip-Link" not in answer.headers
     assert ask(f"/next/events/{topic}/{event_id(topic, {0: 900})}/").holds
+
+
+def test_follow_behind_too_many_replays_lets_through_who_has_not_much_before_it(
+    cluster, topic, settings, monkeypatch
+):
+    """It is coming back, and shall be live again before it has fallen behind once more."""
+    monkeypatch.setattr("kafkasse.turns.turns", FullTurns)
+    settings.KAFKASSE_PAGE_BYTES = 20_000
+    cluster.create(topic, 1)
+    cluster.write(topic, numbered(1, 1000))
+    cluster.commit(topic, {0: 1000})
+    answer = ask(f"/next/events/{topic}/{event_id(topic, {0: 0})}/")
+    assert len(answer.events) > 100
+    assert not answer.holds
 
 
 def test_follow_nothing_left_is_a_plain_hold(cluster, topic):

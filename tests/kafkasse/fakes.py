@@ -1,9 +1,14 @@
-"""Stand-ins for what the pure parts meet: Pushpin's `build-id` filter and the look-up of Kafka's positions."""
+"""Stand-ins for what the parts meet: Pushpin's `build-id` filter, the look-up of Kafka's positions, and Kafka's answers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
-from kafkasse.positions import EARLIEST, Known
+from confluent_kafka import KafkaError, TopicPartition
+
+from kafkasse import cursor
+from kafkasse.offsets import EARLIEST
+from kafkasse.positions import Known
 from kafkasse.topics import Key
 
 
@@ -57,3 +62,30 @@ class FakeLookup:
     def knows_times(self) -> bool:
         """Say whether it was told so."""
         return self.has_times
+
+
+ASKED = [TopicPartition("t", 0), TopicPartition("t", 1)]
+TAGS = {"t": cursor.tag("t", "id of now")}
+
+
+class Broker:
+    """A consumer whose broker answers with (offset, error code, metadata) for each partition."""
+
+    def __init__(self, *answers):
+        """Take the answers."""
+        self.answers = answers
+
+    def offsets_for_times(self, asked, _timeout):
+        """Answer."""
+        return [
+            SimpleNamespace(
+                topic=each.topic,
+                partition=each.partition,
+                offset=offset,
+                error=KafkaError(code) if code else None,
+                metadata=next(iter(metadata), None),
+            )
+            for each, (offset, code, *metadata) in zip(asked, self.answers, strict=True)
+        ]
+
+    committed = offsets_for_times

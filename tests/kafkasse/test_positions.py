@@ -1,61 +1,17 @@
-"""What is asked of Kafka: an error that concerns one partition alone is no position, nor is that of an earlier topic."""
+"""What the relay has committed, asked for by many requests at once."""
 
 import threading
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
-from hypothesis import given
-from hypothesis import strategies as st
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException
 
 from kafkasse import cursor, deadline, positions
 from kafkasse.catalog import Topic
 from kafkasse.exceptions import KafkaUnavailableError
-from kafkasse.positions import EARLIEST, LATEST, Known, Lookup, committed, ends, headers_of
-
-ASKED = [TopicPartition("t", 0), TopicPartition("t", 1)]
-TAGS = {"t": cursor.tag("t", "id of now")}
-
-
-class Broker:
-    """A consumer whose broker answers with (offset, error code, metadata) for each partition."""
-
-    def __init__(self, *answers):
-        """Take the answers."""
-        self.answers = answers
-
-    def offsets_for_times(self, asked, _timeout):
-        """Answer."""
-        return [
-            SimpleNamespace(
-                topic=each.topic,
-                partition=each.partition,
-                offset=offset,
-                error=KafkaError(code) if code else None,
-                metadata=next(iter(metadata), None),
-            )
-            for each, (offset, code, *metadata) in zip(asked, self.answers, strict=True)
-        ]
-
-    committed = offsets_for_times
-
-
-@pytest.mark.parametrize("which", [EARLIEST, LATEST])
-def test_ends_are_where_the_logs_begin_or_end(which):
-    """One number for each partition."""
-    assert ends(Broker((7, None), (0, None)), ASKED, which, 1) == {("t", 0): 7, ("t", 1): 0}
-
-
-def test_ends_partition_without_a_leader_is_no_empty_log():
-    """The broker answers for the others; -1 is no position."""
-    with pytest.raises(KafkaException):
-        ends(Broker((7, None), (-1, KafkaError.LEADER_NOT_AVAILABLE)), ASKED, LATEST, 1)
-
-
-def test_ends_partition_that_does_not_exist_is_an_empty_log():
-    """It may come into being."""
-    found = ends(Broker((7, None), (-1, KafkaError.UNKNOWN_TOPIC_OR_PART)), ASKED, LATEST, 1)
-    assert found == {("t", 0): 7, ("t", 1): 0}
+from kafkasse.offsets import EARLIEST, metadata
+from kafkasse.positions import Known, Lookup, headers_of
+from tests.kafkasse.fakes import TAGS, Broker
 
 
 @pytest.mark.parametrize(
@@ -71,63 +27,30 @@ def test_headers_that_the_client_library_cannot_read_are_none(error):
     assert headers_of(SimpleNamespace(headers=lambda: [("a", b"b")])) == [("a", b"b")]
 
 
-# --- what the relay has committed ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("metadata", [None, "", TAGS["t"]])
-def test_committed_is_the_position_with_the_topics_tag_or_without_any(metadata):
-    """A group that was seeded by hand, or by an earlier version, has no tags."""
-    found = committed(Broker((7, None, metadata), (0, None, metadata)), ASKED, 1, TAGS)
-    assert found == {("t", 0): 7, ("t", 1): 0}
-
-
-@pytest.mark.parametrize("metadata", [cursor.tag("t", "id of before"), cursor.tag("t"), "by hand", " "])
-def test_committed_in_an_earlier_topic_of_the_name_is_none(metadata):
-    """Its offsets are other records' now."""
-    found = committed(Broker((7, None, metadata), (9, None, TAGS["t"])), ASKED, 1, TAGS)
-    assert found == {("t", 0): None, ("t", 1): 9}
-
-
-@pytest.mark.parametrize(("metadata", "position"), [(TAGS["t"], None), ("", 7), (None, 7)])
-def test_committed_of_a_topic_without_a_tag_is_what_has_none(metadata, position):
-    """Where nobody knows which topic it is, a tag cannot be the right one."""
-    assert committed(Broker((7, None, metadata)), ASKED[:1], 1, {}) == {("t", 0): position}
-
-
-@pytest.mark.parametrize("metadata", [None, "", TAGS["t"], "by hand"])
-def test_committed_nothing_is_none(metadata):
-    """There is a number for it, which is no offset."""
-    assert committed(Broker((OFFSET_INVALID, None, metadata)), ASKED[:1], 1, TAGS) == {("t", 0): None}
-
-
-@given(st.integers(0, 2**63 - 1), st.none() | st.text() | st.sampled_from(["", TAGS["t"]]))
-def test_committed_any_metadata_is_a_position_or_none(offset, metadata):
-    """A tag is the topic's, or the position is not."""
-    found = committed(Broker((offset, None, metadata)), ASKED[:1], 1, TAGS)
-    assert found == {("t", 0): None if metadata and metadata != TAGS["t"] else offset}
-
-
-def test_committed_where_the_broker_cannot_say_is_an_error():
-    """It is never taken for a group that has no position."""
-    with pytest.raises(KafkaException):
-        committed(Broker((7, None), (-1001, KafkaError.NOT_COORDINATOR)), ASKED, 1, TAGS)
-
-
-# --- the look-up of all requests -------------------------------------------------------------------------------------
-
-
 class Group:
     """A consumer that has committed `places`; it counts its answers, and waits for `may_answer`."""
 
-    def __init__(self, places):
-        """Take the places, by topic and partition: offset and metadata."""
-        self.places, self.asked, self.heard = places, [], []
+    def __init__(self, places, ends=None):
+        """Take the places, by topic and partition: offset and metadata; and where the logs end of those that rest."""
+        self.places, self.ends, self.asked, self.heard = places, ends, [], []
         self.may_answer = threading.Event()
         self.may_answer.set()
 
     def list_topics(self, name, _timeout):
         """Note what the consumer hears of."""
         self.heard.append(name)
+
+    def offsets_for_times(self, asked, _timeout):
+        """Say where the logs end."""
+        return [
+            SimpleNamespace(
+                topic=each.topic,
+                partition=each.partition,
+                offset=self.ends[each.topic, each.partition],
+                error=None,
+            )
+            for each in asked
+        ]
 
     def committed(self, asked, _timeout):
         """Answer."""
@@ -185,6 +108,16 @@ def test_lookup_committed_is_tags_and_positions_of_all_partitions(make_lookup):
     places = {("shipments", 0): 3, ("t", 0): 7, ("t", 1): None, ("t", 2): None}
     assert found == Known({"shipments": shipments, "t": now}, places)
     assert list(found.positions) == sorted(places)
+
+
+def test_lookup_committed_of_a_partition_that_rests_is_where_its_log_ends(make_lookup):
+    """The relay will go on there; of others, the log's end is not looked at."""
+    rests = metadata(TAGS["t"], rests=True)
+    group = Group(
+        {("t", 0): (7, rests), ("t", 1): (7, TAGS["t"]), ("t", 2): (7, rests)}, {("t", 0): 9, ("t", 2): 3}
+    )
+    found = make_lookup(group, Topics({"t": Topic(TAGS["t"], 3)})).committed(("t",))
+    assert found.positions == {("t", 0): 9, ("t", 1): 7, ("t", 2): 7}
 
 
 def test_lookup_committed_of_a_topic_that_does_not_exist_is_an_empty_first_partition(make_lookup):

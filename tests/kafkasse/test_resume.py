@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from kafkasse import cursor, resume
 from kafkasse.exceptions import ParameterError
-from kafkasse.positions import EARLIEST, LATEST, Known
+from kafkasse.offsets import EARLIEST, LATEST
+from kafkasse.positions import Known
 from kafkasse.replay import Reset
 from kafkasse.start import Earliest, Exactly, Latest, Now, Since, Until
 from kafkasse.stream import Stream

@@ -2,7 +2,13 @@
 
 from confluent_kafka import KafkaError, KafkaException
 
+from relay import chunks
 from relay.commits import Commits
+
+
+def unheard(partition, position):
+    """Return an item that leads to a position."""
+    return chunks.unheard(("t", partition), "tag", position, 1)
 
 
 class Broker:
@@ -29,8 +35,8 @@ class Broker:
 def test_send_commits_what_is_pending_once():
     """The newest position of a partition says all."""
     commits, broker = Commits(), Broker()
-    commits.add({("t", 0): (1, "tag")})
-    commits.add({("t", 0): (2, "tag"), ("t", 1): (5, "tag")})
+    commits.add([unheard(0, 1)])
+    commits.add([unheard(0, 2), unheard(1, 5)])
     commits.send(broker)
     commits.answered(None, [])
     commits.send(broker)
@@ -40,9 +46,9 @@ def test_send_commits_what_is_pending_once():
 def test_send_under_way_waits_for_the_answer():
     """Commits do not pile up."""
     commits, broker = Commits(), Broker()
-    commits.add({("t", 0): (1, "tag")})
+    commits.add([unheard(0, 1)])
     commits.send(broker)
-    commits.add({("t", 0): (2, "tag")})
+    commits.add([unheard(0, 2)])
     commits.send(broker)
     assert len(broker.committed) == 1
     commits.answered(None, [])
@@ -54,9 +60,9 @@ def test_send_refused_goes_with_the_next_one():
     """A record that is too large to publish reaches its clients through the committed position alone."""
     for wait in (True, False):
         commits, broker = Commits(), Broker(refusals=1)
-        commits.add({("t", 0): (1, "tag"), ("t", 1): (7, "tag")})
+        commits.add([unheard(0, 1), unheard(1, 7)])
         commits.send(broker, wait=wait)
-        commits.add({("t", 0): (2, "tag")})
+        commits.add([unheard(0, 2)])
         commits.send(broker, wait=wait)
         assert broker.committed == [({("t", 0): 2, ("t", 1): 7}, not wait)]
 
@@ -64,9 +70,9 @@ def test_send_refused_goes_with_the_next_one():
 def test_answer_with_an_error_goes_with_the_next_one():
     """As long as nothing newer is known."""
     commits, broker = Commits(), Broker()
-    commits.add({("t", 0): (1, "tag"), ("t", 1): (7, "tag")})
+    commits.add([unheard(0, 1), unheard(1, 7)])
     commits.send(broker)
-    commits.add({("t", 0): (2, "tag")})
+    commits.add([unheard(0, 2)])
     commits.answered(KafkaError(KafkaError.REBALANCE_IN_PROGRESS), [])
     commits.send(broker)
     assert broker.committed[1] == ({("t", 0): 2, ("t", 1): 7}, True)
@@ -75,7 +81,7 @@ def test_answer_with_an_error_goes_with_the_next_one():
 def test_forget_leaves_out_what_another_relay_has():
     """It would move that one's position."""
     commits, broker = Commits(), Broker()
-    commits.add({("t", 0): (1, "tag"), ("t", 1): (7, "tag")})
+    commits.add([unheard(0, 1), unheard(1, 7)])
     commits.forget([("t", 0)])
     commits.send(broker)
     assert broker.committed == [({("t", 1): 7}, True)]
@@ -84,7 +90,7 @@ def test_forget_leaves_out_what_another_relay_has():
 def test_answer_with_an_error_brings_nothing_back_that_another_relay_has():
     """It was given up while the answer was under way."""
     commits, broker = Commits(), Broker()
-    commits.add({("t", 0): (1, "tag"), ("t", 1): (7, "tag")})
+    commits.add([unheard(0, 1), unheard(1, 7)])
     commits.send(broker)
     commits.forget([("t", 0)])
     commits.answered(KafkaError(KafkaError.REBALANCE_IN_PROGRESS), [])
@@ -95,9 +101,9 @@ def test_answer_with_an_error_brings_nothing_back_that_another_relay_has():
 def test_send_that_waits_repeats_what_is_under_way():
     """Whoever waits wants to know it committed, and the answer may be a refusal."""
     commits, broker = Commits(), Broker()
-    commits.add({("t", 0): (1, "tag"), ("t", 1): (7, "tag")})
+    commits.add([unheard(0, 1), unheard(1, 7)])
     commits.send(broker)
-    commits.add({("t", 0): (2, "tag")})
+    commits.add([unheard(0, 2)])
     commits.send(broker, wait=True)
     assert broker.committed[1] == ({("t", 0): 2, ("t", 1): 7}, False)
     commits.answered(KafkaError(KafkaError.REBALANCE_IN_PROGRESS), [])
@@ -108,9 +114,9 @@ def test_send_that_waits_repeats_what_is_under_way():
 def test_finish_tries_again_until_all_is_committed():
     """A relay that stops while its group rebalances leaves nothing that would be published a second time."""
     commits, broker = Commits(), Broker()
-    commits.add({("t", 0): (1, "tag")})
+    commits.add([unheard(0, 1)])
     commits.send(broker)
-    commits.add({("t", 1): (7, "tag")})
+    commits.add([unheard(1, 7)])
     broker.refusals = 3
     commits.finish(broker, 10)
     assert broker.committed[1] == ({("t", 0): 1, ("t", 1): 7}, False)
@@ -119,6 +125,6 @@ def test_finish_tries_again_until_all_is_committed():
 def test_finish_gives_up_in_time():
     """What is not committed then is published again, which the chain makes harmless."""
     commits, broker = Commits(), Broker(refusals=10**9)
-    commits.add({("t", 0): (1, "tag")})
+    commits.add([unheard(0, 1)])
     commits.finish(broker, 0.1)
     assert broker.committed == []

@@ -100,6 +100,11 @@ class FakeConsumer:
             raise answer
         return [TopicPartition(each.topic, each.partition, answer) for each in partitions]
 
+    def commit(self, offsets, asynchronous):
+        """Keep what is committed."""
+        assert not asynchronous
+        self.offsets = offsets
+
     def offsets_for_times(self, partitions, _timeout):
         """Return where every log begins."""
         if isinstance(self.begin, KafkaException):
@@ -251,7 +256,29 @@ def test_relay_without_partitions_looks_again_after_a_while_and_only_once(consum
 
 def grown(reading):
     """Return the first items that tell how far resting partitions have come."""
-    return until(reading.follow, 5, "the end of the log is known")
+
+    def told():
+        return [item for item in reading.follow() if item.records]
+
+    return until(told, 5, "the end of the log is known")
+
+
+def committed(consumer):
+    """Return what the last commit said."""
+    return {(each.topic, each.partition): (each.offset, each.metadata) for each in consumer.offsets}
+
+
+def test_follow_says_which_partitions_begin_to_rest_and_which_no_longer_do(reading, consumer):
+    """A view looks for the end of those that rest by itself: it is told with the position, once."""
+    reading.rest({ORDERS})
+    consumer.begin = 5
+    reading.commit(reading.follow(), wait=True)
+    assert committed(consumer) == {ORDERS: (5, reading.tag("orders") + "~")}
+    assert reading.follow() == []
+    reading.wake({ORDERS})
+    reading.commit(reading.follow(), wait=True)
+    assert committed(consumer) == {ORDERS: (5, reading.tag("orders"))}
+    assert reading.follow() == []
 
 
 def test_rest_stops_fetching_and_follow_goes_on_where_the_log_ends(reading, consumer):
@@ -272,6 +299,7 @@ def test_follow_of_a_log_that_has_not_grown_or_is_shorter_says_nothing(reading, 
         [TopicPartition(each.topic, each.partition, 6 - len(looks)) for each in partitions],
     )[1]
     reading.rest({ORDERS})
+    reading.follow()
     until(lambda: reading.follow() or len(looks) == 2, 5, "two looks")
     assert reading.positions() == {ORDERS: 5}
 
