@@ -31,6 +31,11 @@ def archive() -> Path:
     return CACHE / f"{_folder().name}-{_digest(java().encode() + _version())}.jsa"
 
 
+def formatted() -> Path:
+    """Return where `tests.harness.kafka` keeps the storage of a new broker, for these jars."""
+    return CACHE / f"{_folder().name}-formatted"
+
+
 @cache
 def _version() -> bytes:
     return subprocess.run([java(), "-version"], capture_output=True, check=True).stderr
