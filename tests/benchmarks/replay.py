@@ -1,16 +1,18 @@
-"""Measures live latency beside replays: `python -m tests.benchmarks.replay [--replays N] [--gigabytes N] [--seconds N]`.
+"""Measures live latency beside replays: `python -m tests.benchmarks.replay [--replays N] [--markdown FILE]`.
 
 Twenty clients get 100 records per second, first alone, then while others read another topic from its beginning.  Real
-Kafka, relay, Django and Pushpin.  Prints what the live clients saw, how much was replayed, and the ratio of the 99th
-percentiles.
+Kafka, relay, Django and Pushpin.  Ends with 1 when a live record was lost, repeated or out of order.
 """
 
 import argparse
 import os
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.chains import Chain, broker, ours
+from tests.benchmarks.report import figure, machine, missing, write_between_markers
 from tests.benchmarks.run import CONNECTS_PER_S, SETTLING, USED, explained, warm_up, writing
 from tests.benchmarks.swarm import Load, Swarm
 from tests.benchmarks.workloads import continuous
@@ -20,6 +22,8 @@ RECORD = 1024  # bytes
 LIVE = 20  # clients
 RATE = 100  # records per second
 ENTRY = 5.0  # seconds in which all are there that replay
+MARKERS = "<!-- replay:begin -->", "<!-- replay:end -->"
+HEAD = "| live clients | p50 ms | p99 ms | longest ms | lost | repeated | replayed MB/s |\n|---|--:|--:|--:|--:|--:|--:|"
 
 
 def live(chain: Chain, start: int, seconds: int) -> dict[str, Any]:
@@ -35,19 +39,33 @@ def live(chain: Chain, start: int, seconds: int) -> dict[str, Any]:
     return counted
 
 
-def told(name: str, counted: dict[str, Any]) -> str:
-    """Return a line about the live clients."""
-    lost = "nothing lost" if continuous(counted) else "RECORDS LOST OR REPEATED"
-    return f"{name}: p50 {counted['p50_ms']:.1f} ms, p99 {counted['p99_ms']:.1f} ms, max {counted['max_ms']:.1f} ms; {lost}"
+def row(name: str, counted: dict[str, Any], replayed: float) -> str:
+    """Return the table's line about the live clients, beside so many megabytes per second of replays."""
+    cells = [
+        name,
+        *(figure(counted[key], ",.1f") for key in ("p50_ms", "p99_ms", "max_ms")),
+        missing(counted),
+        figure(counted["repeated"]),
+        figure(replayed, ",.1f"),
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
-def main() -> None:
-    """Parse the command line, and measure."""
+def options() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--replays", type=int, default=50, help="clients that read the past")
     parser.add_argument("--gigabytes", type=float, default=1.0, help="how much past there is")
     parser.add_argument("--seconds", type=int, default=30, help="for how long each of the two is measured")
-    asked = parser.parse_args()
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the table between its two markers"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measure, print and write; return the exit code."""
+    asked = options()
     records = int(asked.gigabytes * 1e9) // RECORD
     with broker() as kafka, ours(kafka, 0) as chain, explained(chain):
         Writer(kafka.bootstrap, chain.warm).write(Plan(records, size=RECORD))
@@ -55,7 +73,6 @@ def main() -> None:
         warm_up(chain)
         first = USED.records // USED.partitions
         alone = live(chain, first, asked.seconds)
-        print(told("alone", alone), flush=True)
         past = Load(
             chain.port,
             f"/events/{chain.warm}/?offset=earliest",
@@ -68,10 +85,24 @@ def main() -> None:
             replays.wait_ready()
             beside = live(chain, first + len(range(0, asked.seconds * RATE, 4)), asked.seconds)
             replayed = replays.result()
-        print(told(f"beside {asked.replays} replays", beside))
-        print(f"replayed: {replayed['bytes'] / replayed['seconds'] / 1e6:.1f} MB/s")
-        print(f"p99: {beside['p99_ms'] / alone['p99_ms']:.2f} times as much as alone")
+    workload = (
+        f"{LIVE} clients at {RATE} records/s of 128 bytes for {asked.seconds} s; {asked.replays} clients that read "
+        f"{asked.gigabytes:g} GB of {RECORD}-byte records from their beginning"
+    )
+    text = "\n".join(
+        [
+            f"{machine()}. {workload}.\n",
+            HEAD,
+            row("alone", alone, 0),
+            row(f"beside {asked.replays} replays", beside, replayed["bytes"] / replayed["seconds"] / 1e6),
+            f"\nThe 99th percentile is {beside['p99_ms'] / alone['p99_ms']:.1f} times as high beside them.\n",
+        ]
+    )
+    print(text)
+    if asked.markdown:
+        write_between_markers(asked.markdown, text, MARKERS)
+    return 0 if continuous(alone) and continuous(beside) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -60,9 +60,9 @@ def figure(value: float | None, form: str = ",.0f") -> str:
     return "-" if value is None else format(value, form)
 
 
-def missing(run: Run) -> str:
+def missing(counted: dict[str, Any]) -> str:
     """Return how many records never arrived, and which share of all that is."""
-    lost, expected = run.counted["missing"], run.counted["expected"]
+    lost, expected = counted["missing"], counted["expected"]
     return f"{lost:,} ({lost / expected:.1%})" if lost else "0"
 
 
@@ -78,7 +78,7 @@ def row(run: Run, runs: list[Run]) -> str:
         figure(counted["p50_ms"], ",.1f"),
         figure(counted["p99_ms"], ",.1f"),
         figure(counted["silence_ms"]),
-        missing(run),
+        missing(counted),
         figure(counted["repeated"]),
         figure(counted["out_of_order"]),
         run.workload.promise if ours else "",
