@@ -3,37 +3,17 @@
 import httpx
 import pytest
 
-from kafkasse import pushpin, pushpin_launch, pushpin_options
+from kafkasse import pushpin_options
+from tests.harness import stock_pushpin
 from tests.harness.check import NumberedWriter, check
 from tests.harness.environment import clean
 from tests.harness.processes import Process
+from tests.harness.stock_pushpin import STOCK
 
 pytestmark = pytest.mark.acceptance
 
-STOCK = {
-    "message_rate": 2500,
-    "message_hwm": 25000,
-    "message_wait": 5000,
-    "connection_subscription_max": 20,
-    "sig_iss": "pushpin",
-    "sig_key": "changeme",
-    # Its processes need not wait for each other.
-    "condure_in_specs": "ipc://{rundir}/{ipc_prefix}condure-out",
-    "connmgr_in_specs": "ipc://{rundir}/{ipc_prefix}connmgr-out",
-}
-
-
 TIGHT = {**STOCK, "message_rate": 200, "message_hwm": 100}
 """A hundredth of it: what a hundred times the clients would meet."""
-
-
-def limited(text: str, limits: dict) -> str:
-    """Return our configuration with other values."""
-    lines = [line.split("=", 1) for line in text.splitlines()]
-    return "".join(
-        f"{name}={limits[name]}\n" if name in limits else "=".join([name, *value]) + "\n"
-        for name, *value in lines
-    )
 
 
 @pytest.fixture
@@ -53,10 +33,7 @@ def stock_stack(kafka, unused_topics, make_stack, limits):
         publish_port=stack.publish_port,
         open_files=4096,
     )
-    program = pushpin_launch.find()
-    files = {name: limited(text, limits) for name, text in pushpin.files(program.version, options).items()}
-    pushpin_launch.settle(options, files)
-    command = pushpin_launch.command(program.path, stack.run_dir)
+    command = stock_pushpin.prepare(options, limits)
     log = stack.folder / "stock-pushpin.log"
     stack.pushpin = Process(command, clean(), log, "pushpin", ready=stack.pushpin.ready, ready_timeout=30)
     return stack.start()

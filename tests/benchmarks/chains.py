@@ -1,15 +1,19 @@
-"""The two ways from Kafka to the clients that are measured: this project's, and one item per record."""
+"""The ways from Kafka to the clients that are measured: this project's, and what is done in place of it."""
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tests.benchmarks.plain import PARTITIONS
-from tests.benchmarks.report import OURS, PLAIN
+from kafkasse import pushpin_options
+from tests.benchmarks.names import FASTAPI, OURS, PLAIN, RAW, STOCK
+from tests.benchmarks.swarm import Load
+from tests.benchmarks.workloads import Workload
 from tests.benchmarks.writer import Plan, Writer
+from tests.harness import stock_pushpin
 from tests.harness.environment import PYTHON, clean, manage
 from tests.harness.kafka import KafkaBroker
 from tests.harness.ports import free_port, free_port_pair
@@ -35,6 +39,7 @@ class Chain:
     warm: str  # a second topic, for the warm-up
     ready: str  # how a client knows that it is held
     processes: list[Process]
+    command: Callable[[Load], list[str]] = Load.swarm_command  # what the clients are
 
 
 @contextmanager
@@ -53,19 +58,33 @@ def warm_broker(kafka: KafkaBroker) -> None:
 
     Many at once for the flat-out workloads, and one by one for the paced ones: those are many small requests.
     """
-    kafka.create_topic(SCRATCH, PARTITIONS)
+    kafka.create_topic(SCRATCH, Workload.partitions)
     for _ in range(SCRATCH_ROUNDS):
         Writer(kafka.bootstrap, SCRATCH).write(Plan(SCRATCH_RECORDS // SCRATCH_ROUNDS))
     kafka.read_all(SCRATCH)
     kafka.ping_pong(SCRATCH, SETTLED)
 
 
-def new_topics(kafka: KafkaBroker, number: int) -> tuple[str, str]:
-    """Create the topic to measure and the one for the warm-up, and return their names."""
-    names = (f"measured-{number}", f"warm-up-{number}")
-    for name in names:
-        kafka.create_topic(name, PARTITIONS)
-    return names
+@dataclass(frozen=True)
+class Topics:
+    """The topic to measure, the one for the warm-up, and those that are there besides."""
+
+    measured: str
+    warm: str
+    idle: tuple[str, ...]
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.measured, self.warm, *self.idle
+
+
+def new_topics(kafka: KafkaBroker, number: int, workload: Workload) -> Topics:
+    """Create the topics of a run."""
+    idle = tuple(f"idle-{number}-{each}" for each in range(workload.topics - 1))
+    found = Topics(f"measured-{number}", f"warm-up-{number}", idle)
+    kafka.create_topics(list(found.all), workload.partitions)
+    return found
 
 
 def environment(bootstrap: str, group: str, publish: int, **more: str) -> dict[str, str]:
@@ -107,31 +126,85 @@ class Parts:
         )
         self.start("pushpin", manage("pushpin", f"--origin=127.0.0.1:{self.origin}", *options), self.port)
 
+    def start_stock_pushpin(self) -> None:
+        """Start Pushpin with the limits that it comes with."""
+        options = pushpin_options.Options(
+            run_dir=self.folder / "run",
+            port=self.port,
+            origin=f"127.0.0.1:{self.origin}",
+            publish_port=self.publish,
+        )
+        self.start("pushpin", stock_pushpin.prepare(options), self.port)
+
 
 @contextmanager
-def ours(kafka: KafkaBroker, number: int) -> Iterator[Chain]:
-    """Run this project's chain for two new topics."""
-    topic, warm = new_topics(kafka, number)
+def ours(kafka: KafkaBroker, number: int, workload: Workload) -> Iterator[Chain]:
+    """Run this project's chain for new topics."""
+    topics = new_topics(kafka, number, workload)
     with ExitStack() as stack:
         # The topics of earlier runs are nobody's business any more.
-        pattern = {"KAFKASSE_TOPIC_PATTERN": f"{topic}|{warm}"}
+        pattern = {"KAFKASSE_TOPIC_PATTERN": f"(measured|warm-up|idle)-{number}(-[0-9]+)?"}
         parts = Parts(stack, f"bench-{number}", kafka.bootstrap, **pattern)
         parts.start("app", manage("runserver", "--noreload", f"127.0.0.1:{parts.origin}"), parts.origin)
         parts.start_pushpin()
         parts.start("relay", manage("relay"))
-        yield Chain(OURS, parts.port, kafka.bootstrap, topic, warm, "open", [*parts.processes, kafka.process])
+        yield chain(OURS, parts, kafka, topics, "open")
 
 
 @contextmanager
-def plain(kafka: KafkaBroker, number: int) -> Iterator[Chain]:
-    """Run the chain of one item per record for two new topics."""
-    topic, warm = new_topics(kafka, number)
+def plain(kafka: KafkaBroker, number: int, workload: Workload, *, tuned: bool = True) -> Iterator[Chain]:
+    """Run the chain of one item per record for new topics."""
+    topics = new_topics(kafka, number, workload)
     with ExitStack() as stack:
         parts = Parts(stack, "-", kafka.bootstrap)
         module = [PYTHON, "-m", "tests.benchmarks.plain"]
         parts.start("app", [*module, "app", str(parts.origin)], parts.origin)
-        parts.start_pushpin()
-        parts.start("relay", [*module, "relay", kafka.bootstrap, str(parts.publish), topic, warm])
-        yield Chain(
-            PLAIN, parts.port, kafka.bootstrap, topic, warm, "head", [*parts.processes, kafka.process]
-        )
+        (parts.start_pushpin if tuned else parts.start_stock_pushpin)()
+        parts.start("relay", [*module, "relay", kafka.bootstrap, str(parts.publish), *topics.all])
+        yield chain(PLAIN if tuned else STOCK, parts, kafka, topics, "head")
+
+
+@contextmanager
+def fastapi(kafka: KafkaBroker, number: int, workload: Workload) -> Iterator[Chain]:
+    """Run an application that reads Kafka and holds the clients itself."""
+    topics = new_topics(kafka, number, workload)
+    with ExitStack() as stack:
+        parts = Parts(stack, "-", kafka.bootstrap)
+        command = [
+            PYTHON,
+            "-m",
+            "tests.benchmarks.fastapi_peer",
+            str(parts.port),
+            kafka.bootstrap,
+            *topics.all,
+        ]
+        parts.start("app", command, parts.port)
+        yield chain(FASTAPI, parts, kafka, topics, "head")
+
+
+@contextmanager
+def raw(kafka: KafkaBroker, number: int, workload: Workload) -> Iterator[Chain]:
+    """Run nothing but the broker: the clients read it."""
+    topics = new_topics(kafka, number, workload)
+
+    def command(load: Load) -> list[str]:
+        topic = load.path.split("/")[2]
+        options = (f"--expect={load.expect}", f"--timeout={load.timeout}")
+        return [PYTHON, "-m", "tests.benchmarks.raw", kafka.bootstrap, topic, *options]
+
+    yield Chain(RAW, 0, kafka.bootstrap, topics.measured, topics.warm, "", [kafka.process], command)
+
+
+def chain(name: str, parts: Parts, kafka: KafkaBroker, topics: Topics, ready: str) -> Chain:
+    """Return the chain of these parts."""
+    processes = [*parts.processes, kafka.process]
+    return Chain(name, parts.port, kafka.bootstrap, topics.measured, topics.warm, ready, processes)
+
+
+CHAINS: dict[str, Callable[[KafkaBroker, int, Workload], AbstractContextManager[Chain]]] = {
+    OURS: ours,
+    PLAIN: plain,
+    STOCK: partial(plain, tuned=False),
+    FASTAPI: fastapi,
+    RAW: raw,
+}

@@ -15,7 +15,6 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
-PARTITIONS = 4
 # A connection holds 100 items: larger batches are faster, but lose records even with clients that keep up.
 BATCH = 100  # records per POST at most
 
@@ -51,7 +50,8 @@ def relay(bootstrap: str, publish_port: int, topics: list[str]) -> None:
             "fetch.wait.max.ms": 5,
         }
     )
-    consumer.assign([TopicPartition(t, p, OFFSET_BEGINNING) for t in topics for p in range(PARTITIONS)])
+    known = consumer.list_topics(timeout=10).topics
+    consumer.assign([TopicPartition(t, p, OFFSET_BEGINNING) for t in topics for p in known[t].partitions])
     while True:
         first = consumer.poll(1)
         if first is None:

@@ -15,12 +15,13 @@ from tests.benchmarks.chains import Chain, broker, ours
 from tests.benchmarks.report import figure, machine, missing, write_between_markers
 from tests.benchmarks.run import CONNECTS_PER_S, SETTLING, USED, explained, warm_up, writing
 from tests.benchmarks.swarm import Load, Swarm
-from tests.benchmarks.workloads import continuous
+from tests.benchmarks.workloads import Workload, continuous
 from tests.benchmarks.writer import Plan, Writer
 
 RECORD = 1024  # bytes
 LIVE = 20  # clients
 RATE = 100  # records per second
+LIVE_WORKLOAD = Workload("live", LIVE, 0, RATE)
 ENTRY = 5.0  # seconds in which all are there that replay
 MARKERS = "<!-- replay:begin -->", "<!-- replay:end -->"
 HEAD = "| live clients | p50 ms | p99 ms | longest ms | lost | repeated | replayed MB/s |\n|---|--:|--:|--:|--:|--:|--:|"
@@ -67,7 +68,7 @@ def main() -> int:
     """Measure, print and write; return the exit code."""
     asked = options()
     records = int(asked.gigabytes * 1e9) // RECORD
-    with broker() as kafka, ours(kafka, 0) as chain, explained(chain):
+    with broker() as kafka, ours(kafka, 0, LIVE_WORKLOAD) as chain, explained(chain):
         Writer(kafka.bootstrap, chain.warm).write(Plan(records, size=RECORD))
         os.sync()  # what is still on its way to the disk would be in the way of what is measured
         warm_up(chain)

@@ -5,7 +5,7 @@ import os
 import platform
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ import confluent_kafka
 import django
 
 from tests.benchmarks.cost import Cost
+from tests.benchmarks.names import OURS
 from tests.benchmarks.workloads import Workload, continuous
 from tests.harness import kafka_jars
 
 BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
-OURS, PLAIN = "this project", "one item per record"
 HEAD = (
-    "| workload | chain | deliveries/s | ratio | p50 ms | p99 ms | longest silence ms | lost | repeated "
+    "| workload | chain | deliveries/s | ahead | p50 ms | p99 ms | longest silence ms | lost | repeated "
     "| out of order | promised | kept |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|---|---|"
 )
 
@@ -41,18 +41,44 @@ class Run:
 
 
 def what(workload: Workload) -> str:
-    """Return the workload in words."""
+    """Return the workload in words; what is not said is as in most of them."""
     clients = f"{workload.clients:,} client{'s' * (workload.clients > 1)}"
     rate = "flat out" if workload.flat_out else f"at {workload.rate:,}/s"
-    return f"{clients} x {workload.records:,} {rate}"
+    more = [
+        workload.size != Workload.size and f"{workload.size:,} bytes",
+        workload.partitions != Workload.partitions
+        and f"{workload.partitions} partition{'s' * (workload.partitions > 1)}",
+        workload.topics > 1 and f"{workload.topics:,} topics",
+    ]
+    return ", ".join([f"{clients} x {workload.records:,} {rate}", *(each for each in more if each)])
 
 
-def ratio(run: Run, runs: list[Run]) -> str:
-    """Return how many times as fast as one item per record this was, when both were run."""
-    plain = [r for r in runs if r.workload == run.workload and r.chain == PLAIN]
-    if run.chain == PLAIN or not plain or not plain[-1].per_s:
+def ahead(run: Run, runs: list[Run]) -> str:
+    """Return how many times as fast as this run the project was: in deliveries, or in the median of the latency."""
+    ours = [other for other in runs if other.workload == run.workload and other.chain == OURS]
+    if run.chain == OURS or not ours:
         return ""
-    return f"{run.per_s / plain[-1].per_s:.0f} x"
+    if run.workload.flat_out:
+        return f"{ours[-1].per_s / run.per_s:.1f} x" if run.per_s else ""
+    return f"{run.counted['p50_ms'] / ours[-1].counted['p50_ms']:.1f} x" if ours[-1].counted["p50_ms"] else ""
+
+
+def medians(runs: list[Run]) -> list[Run]:
+    """Return of each workload and chain the run in the middle, with the worst of what was lost, repeated or out of order."""
+    groups: dict[tuple[Workload, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.workload, run.chain), []).append(run)
+    return [_median(group) for group in groups.values()]
+
+
+def _median(runs: list[Run]) -> Run:
+    by_speed = sorted(runs, key=lambda run: run.per_s if run.workload.flat_out else -run.counted["p50_ms"])
+    middle = by_speed[len(runs) // 2]
+    worst = {
+        name: max((run.counted[name] or 0) for run in runs)
+        for name in ("missing", "repeated", "lost", "failed")
+    }
+    return replace(middle, counted={**middle.counted, **worst})
 
 
 def figure(value: float | None, form: str = ",.0f") -> str:
@@ -74,7 +100,7 @@ def row(run: Run, runs: list[Run]) -> str:
         what(run.workload),
         run.chain,
         figure(run.per_s),
-        ratio(run, runs),
+        ahead(run, runs),
         figure(counted["p50_ms"], ",.1f"),
         figure(counted["p99_ms"], ",.1f"),
         figure(counted["silence_ms"]),
@@ -148,7 +174,7 @@ def markdown(runs: list[Run]) -> str:
     table = "\n".join([HEAD, *(row(run, runs) for run in runs)])
     note = "CPU seconds while the workload ran, and peak memory, of each process:"
     measured = (
-        f"{machine()}. 4 partitions, 128-byte records; latency from just before the record is handed to the producer "
+        f"{machine()}. Where nothing else is said, 4 partitions and 128-byte records; latency from just before the record is handed to the producer "
         "to its arrival at the client."
     )
     return f"{measured}\n\n{table}\n\n{note}\n\n{cost(runs)}\n"

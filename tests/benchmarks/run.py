@@ -1,8 +1,7 @@
-"""Measures the whole chain: `python -m tests.benchmarks.run [--only NAME] [--markdown FILE] [--yardstick PROGRAM]`.
+"""Measures the whole chain, side by side with others: `scripts/bench [--only NAME] [--chain NAME] [--markdown FILE]`.
 
-Real Kafka, relay, Django, real Pushpin and many clients; the flat-out workloads are also sent through a chain that
-publishes one item per record.  Each run has fresh processes, except for the broker.  Ends with 1 when a record was
-lost, repeated or out of order on the way through this project; slowness is shown, not punished.
+Real Kafka, relay, Django, real Pushpin and many clients.  Each run has fresh processes, except for the broker.  Ends with 1
+when a record was lost, repeated or out of order on the way through this project; slowness is shown, not punished.
 """
 
 import argparse
@@ -15,16 +14,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from tests.benchmarks.chains import SCRATCH, Chain, broker, ours, plain
+from tests.benchmarks.chains import CHAINS, SCRATCH, Chain, broker
 from tests.benchmarks.cost import Cost, between, snapshot
-from tests.benchmarks.report import OURS, PLAIN, Run, markdown, row, write_between_markers
+from tests.benchmarks.names import OURS, RAW
+from tests.benchmarks.report import Run, markdown, medians, row, write_between_markers
 from tests.benchmarks.swarm import Load, NotReadyError, Swarm
 from tests.benchmarks.workloads import WORKLOADS, Workload, continuous
 from tests.benchmarks.writer import Plan
 
 CONNECTS_PER_S = 300
-# Pushpin 1.36 may leave a client that fell behind alone for 40 s before it goes on; the plain chain never goes on.
-IDLE = {OURS: 75, PLAIN: 8}
+# Pushpin 1.36 may leave a client that fell behind alone for 40 s before it goes on; the others never go on.
+IDLE_OURS, IDLE_OTHERS = 75, 8
 WARM_UP = 60  # seconds
 # A second after the first client of a channel Pushpin asks for all of them once more, one channel after the other.
 SETTLING = 2.0  # seconds from the last client's stream to the first record
@@ -64,7 +64,7 @@ def explained(chain: Chain) -> Iterator[None]:
 def passes(chain: Chain) -> bool:
     """Return whether a record that is written now arrives, at one client, in this attempt."""
     load = Load(chain.port, f"/events/{chain.warm}/", 1, 1, timeout=ATTEMPT, ready=chain.ready, linger=0)
-    with Swarm(load) as client:
+    with Swarm(load, chain.command(load)) as client:
         try:
             client.wait_ready()
         except NotReadyError:
@@ -101,11 +101,11 @@ def measure(workload: Workload, chain: Chain, yardstick: str = "") -> Run:
         workload.records,
         timeout=timeout,
         rate=CONNECTS_PER_S,
-        idle=IDLE[chain.name],
+        idle=IDLE_OURS if chain.name == OURS else IDLE_OTHERS,
         ready=chain.ready,
         first=first,
     )
-    with Swarm(load, yardstick) as clients:
+    with Swarm(load, load.yardstick_command(yardstick) if yardstick else chain.command(load)) as clients:
         clients.wait_ready()
         time.sleep(SETTLING)
         before = snapshot(chain.processes)
@@ -131,9 +131,8 @@ def run_all(asked: argparse.Namespace) -> list[Run]:
     runs: list[Run] = []
     with broker() as kafka:
         for workload in chosen(asked.only):
-            chains = [ours, plain] if workload.flat_out and not asked.no_plain else [ours]
-            for chain_of in chains * asked.repeat:
-                with chain_of(kafka, len(runs)) as chain, explained(chain):
+            for name in compared(workload, asked.chain) * asked.repeat:
+                with CHAINS[name](kafka, len(runs), workload) as chain, explained(chain):
                     warm_up(chain)
                     runs.append(measure(workload, chain, asked.yardstick))
                 print(
@@ -142,20 +141,34 @@ def run_all(asked: argparse.Namespace) -> list[Run]:
     return runs
 
 
+def compared(workload: Workload, names: list[str]) -> list[str]:
+    """Return the chains through which a workload is sent; a consumer alone has but one client."""
+    return [name for name in names or CHAINS if name != RAW or workload.clients == 1]
+
+
 def options() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", help="may be given several times"
     )
-    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run each workload N times")
-    parser.add_argument("--no-plain", action="store_true", help="without the chain of one item per record")
+    parser.add_argument(
+        "--chain",
+        action="append",
+        default=[],
+        choices=CHAINS,
+        help="may be given several times; default: all",
+    )
+    parser.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="run each workload N times, and show the median"
+    )
     parser.add_argument(
         "--yardstick", default="", metavar="PROGRAM", help="another client load, to compare with"
     )
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write the tables between its two markers"
     )
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw them, as SVG; needs matplotlib")
     return parser.parse_args()
 
 
@@ -163,8 +176,13 @@ def main() -> int:
     """Run, print and write; return the exit code."""
     asked = options()
     runs = run_all(asked)
-    text = markdown(runs)
+    shown = medians(runs)
+    text = markdown(shown)
     print(text)
+    if asked.chart:
+        from tests.benchmarks.chart import draw  # noqa: PLC0415 - matplotlib is installed by scripts/bench alone
+
+        draw(shown, asked.chart)
     if asked.markdown:
         write_between_markers(asked.markdown, text)
     return 0 if all(continuous(run.counted) for run in runs if run.chain == OURS) else 1

@@ -66,11 +66,10 @@ class Load:
 class Swarm:
     """A running client load: `wait_ready()`, then write records, then `result()`."""
 
-    def __init__(self, load: Load, yardstick: str = "") -> None:
-        """Start the clients; `yardstick` is the path of a program to run in place of our own."""
+    def __init__(self, load: Load, command: list[str] | None = None) -> None:
+        """Start the clients; `command` is what to run in place of our own program."""
         self.load = load
-        command = load.yardstick_command(yardstick) if yardstick else load.swarm_command()
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command or load.swarm_command(), stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> Self:
         """Return the running load; it is ended with the block."""

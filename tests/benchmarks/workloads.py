@@ -1,4 +1,4 @@
-"""What is measured: each workload is one topic of four partitions and 128-byte records, and what is promised for it."""
+"""What is measured: each workload is one topic, and what is promised for it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,10 @@ from tests.benchmarks.writer import Plan
 
 @dataclass(frozen=True)
 class Workload:
-    """`clients` that each get `records` records, written at `rate` per second (0: flat out)."""
+    """`clients` that each get `records` records of `size` bytes, written at `rate` per second (0: flat out).
+
+    The topic has so many `partitions`, and is one of `topics`, to the others of which nobody listens.
+    """
 
     name: str
     clients: int
@@ -18,15 +21,18 @@ class Workload:
     p50_ms: int | None = None
     p99_ms: int | None = None
     silence_ms: int | None = None
+    size: int = 128
+    partitions: int = 4
+    topics: int = 1
 
     @property
     def plan(self) -> Plan:
         """What the writer is to do."""
-        return Plan(self.records, self.rate)
+        return Plan(self.records, self.rate, self.partitions, self.size)
 
     @property
     def flat_out(self) -> bool:
-        """Whether throughput is measured, and so compared with one item per record."""
+        """Whether throughput is measured, not latency."""
         return not self.rate
 
     @property
@@ -58,6 +64,15 @@ WORKLOADS = [
     Workload("100x1000ps", 100, 10_000, 1000, p50_ms=20, p99_ms=60),
     Workload("1000x50ps", 1000, 500, 50, p50_ms=100, p99_ms=250),
     Workload("20x100ps", 20, 1_000, 100, p50_ms=8, p99_ms=15, silence_ms=2000),
+    Workload("10000x1ps", 10_000, 20, 1, size=1024),
+    Workload("100B", 100, 20_000, size=100),
+    Workload("1KB", 100, 10_000, size=1024),
+    Workload("10KB", 100, 2_000, size=10_240),
+    Workload("100KB", 100, 200, size=102_400),
+    Workload("1-partition", 100, 20_000, partitions=1),
+    Workload("32-partitions", 100, 20_000, partitions=32),
+    Workload("100-topics", 100, 10_000, 1000, topics=100),
+    Workload("1000-topics", 100, 10_000, 1000, topics=1000),
 ]
 
 

@@ -1,0 +1,7 @@
+"""What the chains that are compared are called."""
+
+OURS = "this project"
+PLAIN = "one item per record"
+STOCK = "one item per record, stock Pushpin"
+FASTAPI = "FastAPI, sse-starlette, aiokafka"
+RAW = "librdkafka alone"
