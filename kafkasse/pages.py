@@ -30,6 +30,11 @@ Place: TypeAlias = tuple[Any, ...]
 
 SECONDS = 60.0
 """For how long a page is kept; records that are deleted from the log are served so long at the most."""
+SHARED_BYTES = 190_000
+"""A longer answer may never end for some of the clients that share it (docs/adr/0022-pages-that-are-shared.md)."""
+FAST_BYTES = 500_000
+"""A topic that brings more in a second is read in long pages all the same: in small ones, nobody would catch up with it."""
+MANY_RECORDS = 1000
 FRAME = 40
 """What an event has besides its value and its id, in bytes."""
 
@@ -38,7 +43,8 @@ FRAME = 40
 class Written:
     """A page as text, and the positions that it leads to.
 
-    `complete` says that these are where it was to stop; `breaks` that something was gone from the log.
+    `complete` says that these are where it was to stop; `breaks` that something was gone from the log;
+    `seconds` in how long its records were written.
     """
 
     body: str
@@ -46,6 +52,12 @@ class Written:
     complete: bool
     records: int
     breaks: bool
+    seconds: float = 0.0
+
+    def left(self, stop: Mapping[Key, int]) -> int:
+        """Return about how many bytes there are from here to `stop`, if the records to come are like these."""
+        offsets = sum(max(0, stop[key] - at) for key, at in self.positions.items())
+        return offsets * len(self.body) // max(1, self.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +87,26 @@ class Pages:
         self._kept: OrderedDict[Place, _Entry] = OrderedDict()
         self._size = 0
 
-    def page(self, stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int]) -> Written:
-        """Return the page from `start` up to `stop`, or until it is full; raises as `history.page` does."""
-        place = (tuple(stream.tags.items()), stream.partition, tuple(start.items()))
+    def shared(self, stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int]) -> Written:
+        """Return a page that the proxy can pass on to many clients at once: a small one, if that is enough.
+
+        It is not where a topic is fast, or a page has many records: there would be too many requests.
+        """
+        page = self.page(stream, start, stop)
+        is_fast = len(page.body) > FAST_BYTES * page.seconds
+        if len(page.body) <= SHARED_BYTES or is_fast or page.records > MANY_RECORDS:
+            return page
+        return self.page(stream, start, stop, SHARED_BYTES)
+
+    def page(
+        self, stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], max_bytes: int = sys.maxsize
+    ) -> Written:
+        """Return the page from `start` up to `stop`, or until it has `max_bytes` or what the settings say.
+
+        It has more where its first record alone does.  Raises as `history.page` does.
+        """
+        max_bytes = min(max_bytes, conf.KAFKASSE_PAGE_BYTES)
+        place = (tuple(stream.tags.items()), stream.partition, tuple(start.items()), max_bytes)
         while True:
             with self._lock:
                 entry = self._kept.get(place)
@@ -91,18 +120,13 @@ class Pages:
             entry = _awaited(other)
             if entry.fits(stop, self._clock()):
                 return entry.page
-        return self._read(mine, place, stream, start, stop)
+        return self._read(mine, place, lambda: _written(stream, start, stop, max_bytes), stop)
 
     def _read(
-        self,
-        mine: Future[_Entry],
-        place: Place,
-        stream: Stream,
-        start: Mapping[Key, int],
-        stop: Mapping[Key, int],
+        self, mine: Future[_Entry], place: Place, read: Callable[[], Written], stop: Mapping[Key, int]
     ) -> Written:
         try:
-            entry = _Entry(_written(stream, start, stop), stop, self._clock() + SECONDS)
+            entry = _Entry(read(), stop, self._clock() + SECONDS)
         except BaseException as error:
             with self._lock:
                 del self._reading[place]
@@ -136,11 +160,15 @@ def _size(entry: _Entry) -> int:
     return sys.getsizeof(entry.page.body) + 200 * len(entry.page.positions)
 
 
-def _written(stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int]) -> Written:
+def _written(stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], max_bytes: int) -> Written:
     frame = FRAME + len(stream.event_id(start))
-    page = history.page(start, stop, conf.KAFKASSE_PAGE_BYTES, frame=frame)
-    body = replay.events(stream, start, page)
-    return Written(body, page.positions, page.complete, len(page.records), bool(page.lost))
+    page = history.page(start, stop, max_bytes, frame=frame)
+    # As text, base64 for one, records may be longer than they are.
+    events = replay.events(stream, start, page, max_bytes)
+    complete = page.complete and events.positions == page.positions
+    times = [record.time for record in page.records] or [0]
+    seconds = (max(times) - min(times)) / 1000
+    return Written(events.text, events.positions, complete, events.records, bool(page.lost), seconds)
 
 
 _making = threading.Lock()

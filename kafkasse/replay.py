@@ -5,6 +5,7 @@ Pure but for its vocabulary; a replayed event is written by `sse.record`, as the
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -78,16 +79,35 @@ def _break(key: Key, wanted: int, begin: int) -> Reset:
     return Reset("retention" if begin > wanted else "ahead", *key, wanted, begin)
 
 
-def events(stream: Stream, start: Mapping[Key, int], page: Page) -> str:
-    """Return the events of `page`, which was read from `start`; what is gone from the log is told before them."""
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Records as text, how many they are, and the positions that they lead to."""
+
+    text: str
+    records: int
+    positions: dict[Key, int]
+
+
+def events(stream: Stream, start: Mapping[Key, int], page: Page, max_bytes: int = sys.maxsize) -> Events:
+    """Return the events of `page`, which was read from `start`; what is gone from the log is told before them.
+
+    They end before the event with which they would be longer than `max_bytes`, unless that is the first.
+    """
     lost = breaks(page)
     positions = {**start, **{key: begin for key, (_wanted, begin) in page.lost.items()}}
     parts = [resets(stream, Start(positions, lost))] if lost else []
+    size, count = sum(map(len, parts)), 0
     for key, records in groupby(page.records, key=lambda record: (record.topic, record.partition)):
         # The partition's own entry may lag behind in the rest: each id names its own position before it.
         head, tail = cursor.head(stream.tags[key[0]], key[1]), "." + stream.rest(positions)
         for record in records:
             event_id = head + cursor.encode_number(record.offset + 1) + tail
-            parts.append(sse.record(event_id, record.value, record.key, record.headers))
+            event = sse.record(event_id, record.value, record.key, record.headers)
+            size += len(event) if event.isascii() else len(event.encode())
+            if size > max_bytes and parts:
+                return Events("".join(parts), count, positions)
+            parts.append(event)
+            count += 1
             positions[key] = record.offset + 1
-    return "".join(parts)
+        positions[key] = page.positions[key]  # behind it may be holes
+    return Events("".join(parts), count, page.positions)

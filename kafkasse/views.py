@@ -133,7 +133,7 @@ def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> Ht
         is_behind = False
         if stream.end is None:
             known, is_behind = _newly_committed(stream, start, known)
-        page = _page(stream, start, known)
+        page = _page(stream, start, known, shared=True)
         body = replay.resets(stream, start) + page.body
         if stream.end is None and not body:
             body = _heartbeat(stream, page.positions, is_behind=is_behind)
@@ -194,14 +194,13 @@ def follow(request: HttpRequest, topics: tuple[str, ...], position: str, terms: 
     known = scope.known(stream)
     stream = stream.tagged(known.tags)
     start = resume.resumed(named, known)
-    stop = _stop(stream, start, known)
-    page = pages.pages().page(stream, start.positions, stop)
+    page = _page(stream, start, known, shared=True)
     body = replay.resets(stream, start) + page.body
     if page.complete and stream.end is not None:
         return grip.stream(body + replay.ending(stream, page.positions))
     if page.complete and len(page.body) <= JOIN_BYTES and not (start.resets or page.breaks):
         return _join(request, stream, known, start, page)
-    if _left(page, stop) > NEAR_BYTES and not turns.turns().take(len(body)):
+    if page.left(_stop(stream, start, known)) > NEAR_BYTES and not turns.turns().take(len(body)):
         return grip.stream(sse.retry_with_jitter())
     return _next_page(stream, page.positions, body)
 
@@ -215,12 +214,6 @@ def _join(
     return _hold(request, stream, known, page.positions, "")
 
 
-def _left(page: Written, stop: Mapping[Key, int]) -> int:
-    """Return about how many bytes there are behind a page, if its records are like those to come."""
-    left = sum(max(0, stop[key] - at) for key, at in page.positions.items())
-    return left * len(page.body) // max(1, page.records)
-
-
 def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:
     try:
         return with_terms(topics, terms)
@@ -228,8 +221,10 @@ def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:
         raise Http404("No such stream.") from None
 
 
-def _page(stream: Stream, start: Start, known: Known) -> Written:
-    return pages.pages().page(stream, start.positions, _stop(stream, start, known))
+def _page(stream: Stream, start: Start, known: Known, *, shared: bool = False) -> Written:
+    """Return what follows `start`; where clients may share the answer, as they do those to next links, in small pages."""
+    stop, kept = _stop(stream, start, known), pages.pages()
+    return kept.shared(stream, start.positions, stop) if shared else kept.page(stream, start.positions, stop)
 
 
 def _stop(stream: Stream, start: Start, known: Known) -> dict[Key, int]:

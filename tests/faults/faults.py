@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.benchmarks.swarm import Load, Swarm
 from tests.faults.world import World
 from tests.harness import usage
 from tests.harness.kafka import KafkaBroker
@@ -208,6 +209,31 @@ def kafka_paused(world, _chance, _thorough):
     _pause(world, world.kafka, 5)
 
 
+# --- the topic ----------------------------------------------------------------------------------------------------
+
+
+@fault("topic", "kafka", quick=True)
+def transaction_aborted(world, _chance, _thorough):
+    """In all partitions, after it was open for 3 s: what follows waits, and nothing of it is sent."""
+    producer = world.kafka.producer(transactional_id=world.topic)
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for partition in range(world.writer.partitions):
+        producer.produce(world.topic, b"never to be seen", partition=partition)
+    producer.flush(30)
+    world.last(3)
+    producer.abort_transaction(30)
+
+
+@fault("topic", "kafka")
+def partitions_added(world, _chance, _thorough):
+    """Two, which are written to at once."""
+    more = world.writer.partitions + 2
+    world.kafka.add_partitions(world.topic, more)
+    world.writer.widen(more)
+    world.last(2)
+
+
 # --- the network --------------------------------------------------------------------------------------------------
 
 
@@ -215,6 +241,15 @@ def kafka_paused(world, _chance, _thorough):
 def clients_cut_off(world, _chance, _thorough):
     """All connections of all clients end at the same moment."""
     world.front.cut()
+
+
+@fault("clients")
+def crowd_comes_and_goes(world, _chance, _thorough):
+    """Five hundred more clients come at the same moment, and leave after 3 s."""
+    load = Load(world.stack.port, f"/events/{world.topic}/", 500, 10**6, timeout=60, rate=1e6, ready="head")
+    with Swarm(load) as crowd:
+        crowd.wait_ready()
+        world.last(3)
 
 
 @fault("clients")
@@ -251,6 +286,26 @@ def news_of_subscriptions_cut(world, _chance, _thorough):
     for _ in range(5):
         world.news.cut()
         world.last(0.7)
+
+
+@fault("relay", "network", quick=True)
+def kafka_unreachable_for_the_relay(world, _chance, _thorough):
+    """For 8 s, longer than its session in the group, nothing passes between the relay and Kafka."""
+    _swallow(world, "relay_kafka", 8)
+
+
+@fault("django", "network")
+def kafka_unreachable_for_django(world, _chance, _thorough):
+    """For 5 s nothing passes between Django and Kafka."""
+    _swallow(world, "web_kafka")
+
+
+@fault("relay", "network")
+def kafka_far_away(world, _chance, _thorough):
+    """For 5 s, what passes between Kafka and the others takes 100 ms."""
+    world.relay_kafka.delay = world.web_kafka.delay = 0.1
+    world.last(5)
+    world.relay_kafka.delay = world.web_kafka.delay = 0.0
 
 
 def _swallow(world: World, link: str, seconds: float = 5) -> None:

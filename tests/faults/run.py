@@ -32,6 +32,7 @@ def episode(
     outcome = Outcome(" and ".join(fault.name for fault in faults), [fault.what for fault in faults])
     writer = CheckedWriter(world.kafka.bootstrap, topic, PARTITIONS, rate=RATE)
     with Audience(world.url(topic), EACH, chance) as audience, writer:
+        world.topic, world.writer = topic, writer
         writer.wait_total(int(BEFORE * RATE), 30)
         late = audience.wait_arrived(writer.acknowledged, BACK)
         began = time.time_ns()

@@ -1,14 +1,16 @@
 """The whole chain with a link between each two of its parts that a fault can break."""
 
+import json
 import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
 from tests.fakes import StubProxy
+from tests.harness.check import NumberedWriter
 from tests.harness.kafka import KafkaBroker
 from tests.harness.link import Link
-from tests.harness.ports import free_port_pair
+from tests.harness.ports import free_port, free_port_pair
 from tests.harness.processes import Process
 from tests.harness.stack import Options, Stack
 
@@ -18,12 +20,21 @@ PARTITIONS = 4
 class World:
     """A Kafka of its own and a chain in front of it; `topics` are there before the relay starts, as it finds new ones late.
 
-    clients ── front ── Pushpin ── origin ── Django; relay ── publish, news ── Pushpin.
+    clients ── front ── Pushpin ── origin ── Django ── web_kafka ── Kafka ── relay_kafka ── relay ── publish, news ── Pushpin
+
+    `topic` and `writer` are those of the episode that is going on.
     """
+
+    topic: str
+    writer: NumberedWriter
 
     def __init__(self, folder: Path, topics: int) -> None:
         """Choose ports; nothing runs yet."""
-        self.kafka = KafkaBroker(folder / "kafka")
+        ports = {"RELAY": free_port(), "WEB": free_port()}
+        self.kafka = KafkaBroker(folder / "kafka", links=ports)
+        self.relay_kafka, self.web_kafka = (
+            Link(self.kafka.listeners[name], port) for name, port in ports.items()
+        )
         self.topics = [f"faults-{number}" for number in range(topics)]
         publish_port = free_port_pair()
         env = {"GRIP_URL": f"http://127.0.0.1:{publish_port}"}
@@ -31,9 +42,17 @@ class World:
         self.front, self.origin = Link(self.stack.port), Link(self.stack.django_port)
         self.publish = Link(self.stack.publish_port, publish_port)
         self.news = Link(self.stack.publish_port + 1, publish_port + 1)
+        self._reach_kafka(self.stack.django, ports["WEB"])
+        self._reach_kafka(self.relay, ports["RELAY"])
+        self.links = (self.front, self.origin, self.publish, self.news, self.relay_kafka, self.web_kafka)
         self.stack.pushpin.args.append(f"--origin=127.0.0.1:{self.origin.port}")
         self.over = threading.Event()
         self._running = ExitStack()
+
+    def _reach_kafka(self, part: Process, port: int) -> None:
+        """Have a part come to Kafka by a port of its own."""
+        config = {"bootstrap.servers": f"127.0.0.1:{port}", "group.id": self.stack.group}
+        part.env["KAFKA_CONSUMER_CONFIG"] = json.dumps(config)
 
     @property
     def relay(self) -> Process:
@@ -59,7 +78,7 @@ class World:
 
     def mend(self) -> None:
         """Start what has ended, and repair the links."""
-        for link in (self.front, self.origin, self.publish, self.news):
+        for link in self.links:
             link.delay = 0.0
             link.restore()
         self.publish.target = self.stack.publish_port
@@ -72,7 +91,7 @@ class World:
         try:
             self._running.enter_context(self.kafka)
             self.kafka.create_topics(self.topics, PARTITIONS)
-            for link in (self.front, self.origin, self.publish, self.news):
+            for link in self.links:
                 self._running.enter_context(link)
             self._running.enter_context(self.stack)
         except BaseException:

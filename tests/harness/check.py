@@ -157,6 +157,20 @@ class NumberedWriter:
         # A copy: the writing thread adds a partition at any moment.
         return sum(last + 1 for last in self.acknowledged.copy().values())
 
+    def widen(self, partitions: int) -> None:
+        """Write to so many partitions from now on; the topic has to have them."""
+        until(
+            lambda: len(self._known_partitions()) >= partitions,
+            20,
+            f"{self.topic} has {partitions} partitions",
+        )
+        self._next |= dict.fromkeys(range(self.partitions, partitions), 0)
+        self.partitions = partitions
+
+    def _known_partitions(self) -> Any:
+        """Return the topic's partitions; the client library learns of new ones by being asked."""
+        return self._producer.list_topics(self.topic, 5).topics[self.topic].partitions
+
     def write(self, count: int, timeout: float = 60.0) -> dict[int, int]:
         """Write `count` records flat out; return the last number of each partition, acknowledged."""
         for _ in range(count):

@@ -25,11 +25,11 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{more_listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{more_advertised}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{more_protocols}
 log.dirs={data}
 auto.create.topics.enable={auto_create}
 num.partitions=4
@@ -73,9 +73,11 @@ QUICK_JVM = "-XX:TieredStopAtLevel=1"
 class KafkaBroker(KafkaAdmin):
     """A broker on loopback ports of its own, with its data in `folder`, which outlive a stop or a kill.
 
-    `properties` are added to the broker's; the last of two with the same name counts.  `optimized` lets Java use its best
-    compiler, too: for a broker that is warmed up before it is measured.  `archive_to` is where its end leaves an archive of
-    the classes that it has loaded.
+    `properties` are added to the broker's; the last of two with the same name counts.  `links` are ports by a name in capital
+    letters: clients that come through one of them, by a `Link` to `listeners[name]`, are told to come back through it.
+
+    `optimized` lets Java use its best compiler, too: for a broker that is warmed up before it is measured.  `archive_to` is
+    where its end leaves an archive of the classes that it has loaded.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class KafkaBroker(KafkaAdmin):
         folder: Path,
         *,
         auto_create: bool = False,
+        links: dict[str, int] | None = None,
         properties: dict[str, str] | None = None,
         optimized: bool = False,
         archive_to: Path | None = None,
@@ -92,12 +95,17 @@ class KafkaBroker(KafkaAdmin):
         super().__init__(f"127.0.0.1:{self.port}")
         folder.mkdir(parents=True, exist_ok=True)
         self._config = folder / "server.properties"
+        links = links or {}
+        self.listeners = {name: free_port() for name in links}
         more = "".join(f"{name}={value}\n" for name, value in (properties or {}).items())
         text = PROPERTIES.format(
             port=self.port,
             controller_port=free_port(),
             data=folder / "data",
             auto_create=str(auto_create).lower(),
+            more_listeners="".join(f",{name}://127.0.0.1:{at}" for name, at in self.listeners.items()),
+            more_advertised="".join(f",{name}://127.0.0.1:{at}" for name, at in links.items()),
+            more_protocols="".join(f",{name}:PLAINTEXT" for name in links),
         )
         self._config.write_text(text + more)
         compiler = () if optimized else (QUICK_JVM,)

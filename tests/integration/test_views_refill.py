@@ -126,6 +126,27 @@ class FullTurns:
         return False
 
 
+@pytest.mark.parametrize(
+    ("size", "seconds", "most"),
+    [(9_000, 60, 190_000), (9_000, 0, 1_000_000), (400, 60, 1_000_000)],
+    ids=["few and slow", "fast", "many"],
+)
+def test_refill_of_few_large_records_comes_in_small_pages(cluster, topic, size, seconds, most):
+    """The proxy reads no further for those who share a longer answer when the slowest of them goes."""
+    now, count = int(time.time() * 1000), 900_000 // size
+    cluster.create(topic, 1)
+    cluster.commit(topic, {0: 0})
+    proxy = GripProxy().open(topic)
+    for number in range(count):
+        when = now - 1000 * seconds * (count - number) // count
+        cluster.write(topic, [(0, b"%d " % number + b"x" * size)], time=when)
+    cluster.commit(topic, {0: count})
+    proxy.refill()
+    assert [int(event.data.split()[0]) for event in proxy.records()] == list(range(count))
+    largest = max(len(answer.body) for answer in proxy.answers)
+    assert most / 2 < largest <= most
+
+
 def test_catch_up_pages_are_asked_for_lane_by_lane(cluster, topic, settings):
     """A page goes to all who ask for it at once, and they shall not be too many; those who are held share all answers."""
     settings.KAFKASSE_PAGE_BYTES = 20_000

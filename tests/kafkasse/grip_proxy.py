@@ -101,9 +101,9 @@ def ask(path: str, method: str = "get", client: Client | None = None, **headers:
 
 @dataclass
 class GripProxy:
-    """One client behind the proxy: `text` is all that it got, `places` the channels and positions where it is held."""
+    """One client behind the proxy: `content` is all that it got, `places` the channels and positions where it is held."""
 
-    text: str = ""
+    content: bytes = b""
     places: dict[str, int] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     topic: str = ""
@@ -114,6 +114,11 @@ class GripProxy:
         self.topic = topic
         answer = ask(path or f"/events/{topic}/", **headers)
         return self._settle(answer, filtered=answer.holds)
+
+    @property
+    def text(self) -> str:
+        """The same, as text."""
+        return self.content.decode()
 
     @property
     def positions(self) -> dict[int, int]:
@@ -136,12 +141,12 @@ class GripProxy:
         vector = re.sub(
             r"%\(([^()]*)\)s", lambda name: cursor.encode_number(self.places[name[1]]), held.id_format
         )
-        self.text += build_id_filter(item["formats"]["http-stream"]["content"], vector)
+        self.content += build_id_filter(item["formats"]["http-stream"]["content"], vector).encode()
 
     @property
     def events(self) -> list[Event]:
         """All events of the connection."""
-        return EventStreamParser().feed(self.text.encode())
+        return EventStreamParser().feed(self.content)
 
     def records(self) -> list[Event]:
         """Return the events that are no notices."""
@@ -160,7 +165,7 @@ class GripProxy:
         for _ in range(STEPS):
             assert answer.status == 200, answer
             self.answers.append(answer)
-            self.text += build_id_filter(answer.text, MARK) if filtered else answer.text
+            self.content += build_id_filter(answer.text, MARK).encode() if filtered else answer.body
             if answer.holds:
                 self.places = answer.places
                 if answer.timeout:
