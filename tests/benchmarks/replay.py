@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.chains import Chain, broker, ours
-from tests.benchmarks.report import figure, machine, missing, write_between_markers
+from tests.benchmarks.report import figure, machine, markers, missing, write_between_markers
 from tests.benchmarks.run import CONNECTS_PER_S, SETTLING, USED, explained, warm_up, writing
 from tests.benchmarks.swarm import Load, Swarm
 from tests.benchmarks.workloads import Workload, continuous
@@ -23,7 +23,6 @@ LIVE = 20  # clients
 RATE = 100  # records per second
 LIVE_WORKLOAD = Workload("live", LIVE, 0, RATE)
 ENTRY = 5.0  # seconds in which all are there that replay
-MARKERS = "<!-- replay:begin -->", "<!-- replay:end -->"
 HEAD = "| live clients | p50 ms | p99 ms | longest ms | lost | repeated | replayed MB/s |\n|---|--:|--:|--:|--:|--:|--:|"
 
 
@@ -101,7 +100,7 @@ def main() -> int:
     )
     print(text)
     if asked.markdown:
-        write_between_markers(asked.markdown, text, MARKERS)
+        write_between_markers(asked.markdown, text, markers("replay"))
     return 0 if continuous(alone) and continuous(beside) else 1
 
 

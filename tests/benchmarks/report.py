@@ -17,7 +17,6 @@ from tests.benchmarks.names import OURS
 from tests.benchmarks.workloads import Workload, continuous
 from tests.harness import kafka_jars
 
-BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
 HEAD = (
     "| workload | chain | deliveries/s | ahead | p50 ms | p99 ms | longest silence ms | lost | repeated "
     "| out of order | promised | kept |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|---|---|"
@@ -180,10 +179,15 @@ def markdown(runs: list[Run]) -> str:
     return f"{measured}\n\n{table}\n\n{note}\n\n{cost(runs)}\n"
 
 
-def write_between_markers(path: Path, text: str, markers: tuple[str, str] = (BEGIN, END)) -> None:
+def markers(block: str) -> tuple[str, str]:
+    """Return the comments between which a command writes a block of a page."""
+    return f"<!-- {block}:begin -->", f"<!-- {block}:end -->"
+
+
+def write_between_markers(path: Path, text: str, around: tuple[str, str]) -> None:
     """Put `text` between the two marker comments of the page; raises when they are not there."""
-    before, begin, rest = path.read_text().partition(markers[0])
-    _, end, after = rest.partition(markers[1])
+    before, begin, rest = path.read_text().partition(around[0])
+    _, end, after = rest.partition(around[1])
     if not (begin and end):
-        raise ValueError(f"{path} has no {markers[0]} and {markers[1]} after it")
+        raise ValueError(f"{path} has no {around[0]} and {around[1]} after it")
     path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.benchmarks.chains import CHAINS, SCRATCH, Chain, broker
 from tests.benchmarks.cost import Cost, between, snapshot
 from tests.benchmarks.names import OURS, RAW
-from tests.benchmarks.report import Run, markdown, medians, row, write_between_markers
+from tests.benchmarks.report import Run, markdown, markers, medians, row, write_between_markers
 from tests.benchmarks.swarm import Load, NotReadyError, Swarm
 from tests.benchmarks.workloads import WORKLOADS, Workload, continuous
 from tests.benchmarks.writer import Plan
@@ -168,6 +168,9 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write the tables between its two markers"
     )
+    parser.add_argument(
+        "--block", default="benchmark", metavar="NAME", help="which markers: `benchmark`, or another block's"
+    )
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw them, as SVG; needs matplotlib")
     return parser.parse_args()
 
@@ -184,7 +187,7 @@ def main() -> int:
 
         draw(shown, asked.chart)
     if asked.markdown:
-        write_between_markers(asked.markdown, text)
+        write_between_markers(asked.markdown, text, markers(asked.block))
     return 0 if all(continuous(run.counted) for run in runs if run.chain == OURS) else 1
 
 

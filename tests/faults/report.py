@@ -4,11 +4,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.benchmarks.report import machine, write_between_markers
+from tests.benchmarks.report import machine, markers, write_between_markers
 from tests.faults.audience import KINDS
 from tests.faults.judge import WORDS, Verdict
 
-BEGIN, END = "<!-- faults:begin -->", "<!-- faults:end -->"
 SHOWN = 3
 HEAD = "| fault | what | seconds | longest silence s | delivered | again | found |\n|---|---|--:|--:|--:|--:|---|"
 
@@ -63,4 +62,4 @@ def write(path: Path, outcomes: list[Outcome], seed: int) -> None:
     words = "\n".join(f"- *{word}*: {meaning}" for word, meaning in WORDS.items())
     table = "\n".join([HEAD, *map(line, outcomes)])
     text = f"{machine()}. Seed {seed}.\n\n{table}\n\nWhat is looked for, at every client:\n\n{words}\n"
-    write_between_markers(path, text, (BEGIN, END))
+    write_between_markers(path, text, markers("faults"))
