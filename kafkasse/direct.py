@@ -12,7 +12,6 @@ import logging
 import threading
 import time
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING
 
 from asgiref.sync import sync_to_async
@@ -23,6 +22,7 @@ from kafkasse import deadline, pages, replay, resume, scope, sse
 from kafkasse.conf import conf
 from kafkasse.exceptions import KafkaUnavailableError, ReadersBusyError, TooManyChannelsError
 from kafkasse.offsets import LATEST
+from kafkasse.once import Once
 from kafkasse.positions import lookup
 
 if TYPE_CHECKING:
@@ -156,6 +156,6 @@ def _place() -> Iterator[bool]:
             _places().release()
 
 
-@cache
+@Once
 def _places() -> threading.BoundedSemaphore:
     return threading.BoundedSemaphore(conf.KAFKASSE_DIRECT_STREAMS)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, cast
 
@@ -21,6 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from kafkasse import deadline, offsets, positions
 from kafkasse.conf import conf
 from kafkasse.exceptions import KafkaUnavailableError, ReadersBusyError
+from kafkasse.once import Once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,17 +90,9 @@ class Readers:
             self._idle.put(reader)
 
 
-_making = threading.Lock()
-
-
+@Once
 def readers() -> Readers:
     """Return this process's readers, made at the first request: librdkafka's threads do not survive a fork."""
-    with _making:
-        return _readers()
-
-
-@cache
-def _readers() -> Readers:
     return Readers(conf.KAFKASSE_READERS)
 
 

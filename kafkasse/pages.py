@@ -13,12 +13,12 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kafkasse import deadline, history, replay
 from kafkasse.conf import conf
 from kafkasse.exceptions import KafkaUnavailableError
+from kafkasse.once import Once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +35,7 @@ SHARED_BYTES = 190_000
 FAST_BYTES = 500_000
 """A topic that brings more in a second is read in long pages all the same: in small ones, nobody would catch up with it."""
 MANY_RECORDS = 1000
+"""A page with more of them is sent as it is: many clients would ask for its small ones at the same time."""
 FRAME = 40
 """What an event has besides its value and its id, in bytes."""
 
@@ -171,15 +172,7 @@ def _written(stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], 
     return Written(events.text, events.positions, complete, events.records, bool(page.lost), seconds)
 
 
-_making = threading.Lock()
-
-
+@Once
 def pages() -> Pages:
     """Return this process's pages."""
-    with _making:
-        return _pages()
-
-
-@cache
-def _pages() -> Pages:
     return Pages(conf.KAFKASSE_CACHE_BYTES)

@@ -12,7 +12,6 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -22,6 +21,7 @@ from kafkasse.catalog import Catalog, Topic, is_mock
 from kafkasse.conf import conf
 from kafkasse.exceptions import ConfigurationError, KafkaUnavailableError
 from kafkasse.offsets import LATEST, committed, ends, offsets
+from kafkasse.once import Once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -221,15 +221,7 @@ def _known(names: tuple[str, ...], found: Mapping[str, Topic], places: Mapping[K
     return Known(tags, positions, frozenset(names) - found.keys())
 
 
-_making = threading.Lock()
-
-
+@Once
 def lookup() -> Lookup:
     """Return this process's look-up, made at the first request: librdkafka's threads do not survive a fork."""
-    with _making:
-        return _lookup()
-
-
-@cache
-def _lookup() -> Lookup:
     return Lookup()

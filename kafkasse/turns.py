@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
-from functools import cache
 from itertools import cycle
 from typing import TYPE_CHECKING
 
 import urllib3
 
 from kafkasse.conf import conf
+from kafkasse.once import Once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -94,16 +94,8 @@ def question(proxies: Sequence[Mapping[str, Any]]) -> Callable[[], float] | None
     return ask
 
 
-_making = threading.Lock()
-
-
+@Once
 def turns() -> Turns:
     """Return the turns of this process."""
-    with _making:
-        return _turns()
-
-
-@cache
-def _turns() -> Turns:
     ask = question(conf.GRIP_PROXIES)
     return Turns(ask, conf.KAFKASSE_REPLAY_REST) if ask else Turns(float, 0)

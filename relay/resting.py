@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kafkasse.topics import Key
 
 LOOK = 0.1
-"""Seconds from one look at the ends of the logs to the next, at least: how old what a new client is sent may be."""
+"""Seconds from one look at the ends of the logs to the next, at least: how far the committed positions lag behind."""
 SHARE = 20
 """A look that took long is followed by a pause of so many times as long: thousands of partitions are some work for Kafka."""
 TIMEOUT = 1.0

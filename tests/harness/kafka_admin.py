@@ -26,6 +26,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from kafkasse.offsets import RESTS
 from tests.harness.wait import until
 
 TIMEOUT = 15.0
@@ -175,7 +176,7 @@ class KafkaAdmin:
     def resting(self, group: str, name: str) -> set[int]:
         """Return the partitions of a topic of which a group has committed that nobody listens to them."""
         return {
-            each.partition for each in self._committed(group, name) if (each.metadata or "").endswith("~")
+            each.partition for each in self._committed(group, name) if (each.metadata or "").endswith(RESTS)
         }
 
     def _committed(self, group: str, name: str) -> list[TopicPartition]:

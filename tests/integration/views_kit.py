@@ -8,6 +8,9 @@ from kafkasse import direct, history, pages, positions, turns
 from tests.kafkasse.mock_kafka import MockCluster
 
 _numbers = itertools.count()
+# As they are, whatever a test puts in their place.
+LOOKUP = positions.lookup
+OTHERS = history.readers, pages.pages, direct._places, turns.turns  # noqa: SLF001
 
 
 @pytest.fixture(scope="session")
@@ -31,13 +34,10 @@ def forget():
 
     Nothing is waited for: a question that Kafka does not answer is still under way for seconds.
     """
-    if positions._lookup.cache_info().currsize:  # noqa: SLF001
-        positions.lookup()._thread.shutdown(wait=False, cancel_futures=True)  # noqa: SLF001
-    positions._lookup.cache_clear()  # noqa: SLF001
-    history._readers.cache_clear()  # noqa: SLF001
-    pages._pages.cache_clear()  # noqa: SLF001
-    direct._places.cache_clear()  # noqa: SLF001
-    turns._turns.cache_clear()  # noqa: SLF001
+    if LOOKUP.is_made:
+        LOOKUP()._thread.shutdown(wait=False, cancel_futures=True)  # noqa: SLF001
+    for each in (LOOKUP, *OTHERS):
+        each.forget()
 
 
 @pytest.fixture
