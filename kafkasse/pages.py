@@ -23,6 +23,7 @@ from kafkasse.once import Once
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from kafkasse.history import Page
     from kafkasse.stream import Stream
     from kafkasse.topics import Key
 
@@ -44,8 +45,7 @@ FRAME = 40
 class Written:
     """A page as text, and the positions that it leads to.
 
-    `complete` says that these are where it was to stop; `breaks` that something was gone from the log;
-    `seconds` in how long its records were written.
+    `complete` says that these are where it was to stop; `breaks` that something was gone from the log.
     """
 
     body: str
@@ -53,7 +53,6 @@ class Written:
     complete: bool
     records: int
     breaks: bool
-    seconds: float = 0.0
 
     def left(self, stop: Mapping[Key, int]) -> int:
         """Return about how many bytes there are from here to `stop`, if the records to come are like these."""
@@ -88,26 +87,15 @@ class Pages:
         self._kept: OrderedDict[Place, _Entry] = OrderedDict()
         self._size = 0
 
-    def shared(self, stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int]) -> Written:
-        """Return a page that the proxy can pass on to many clients at once: a small one, if that is enough.
-
-        It is not where a topic is fast, or a page has many records: there would be too many requests.
-        """
-        page = self.page(stream, start, stop)
-        is_fast = len(page.body) > FAST_BYTES * page.seconds
-        if len(page.body) <= SHARED_BYTES or is_fast or page.records > MANY_RECORDS:
-            return page
-        return self.page(stream, start, stop, SHARED_BYTES)
-
     def page(
-        self, stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], max_bytes: int = sys.maxsize
+        self, stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], *, shared: bool = False
     ) -> Written:
-        """Return the page from `start` up to `stop`, or until it has `max_bytes` or what the settings say.
+        """Return the page from `start` up to `stop`, or as far as the settings let one go.
 
-        It has more where its first record alone does.  Raises as `history.page` does.
+        One that is `shared` is what the proxy passes on to many clients at once: a small one, if that is enough.
+        Raises as `history.page` does.
         """
-        max_bytes = min(max_bytes, conf.KAFKASSE_PAGE_BYTES)
-        place = (tuple(stream.tags.items()), stream.partition, tuple(start.items()), max_bytes)
+        place = (tuple(stream.tags.items()), stream.partition, tuple(start.items()), shared)
         while True:
             with self._lock:
                 entry = self._kept.get(place)
@@ -121,7 +109,7 @@ class Pages:
             entry = _awaited(other)
             if entry.fits(stop, self._clock()):
                 return entry.page
-        return self._read(mine, place, lambda: _written(stream, start, stop, max_bytes), stop)
+        return self._read(mine, place, lambda: _written(stream, start, stop, shared=shared), stop)
 
     def _read(
         self, mine: Future[_Entry], place: Place, read: Callable[[], Written], stop: Mapping[Key, int]
@@ -161,15 +149,25 @@ def _size(entry: _Entry) -> int:
     return sys.getsizeof(entry.page.body) + 200 * len(entry.page.positions)
 
 
-def _written(stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], max_bytes: int) -> Written:
+def _written(stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], *, shared: bool) -> Written:
     frame = FRAME + len(stream.event_id(start))
-    page = history.page(start, stop, max_bytes, frame=frame)
+    page = history.page(start, stop, conf.KAFKASSE_PAGE_BYTES, frame=frame)
     # As text, base64 for one, records may be longer than they are.
-    events = replay.events(stream, start, page, max_bytes)
+    events = replay.events(stream, start, page, conf.KAFKASSE_PAGE_BYTES)
+    if shared and len(events.text) > SHARED_BYTES and _asked_for_seldom(page, len(events.text)):
+        events = replay.events(stream, start, page, SHARED_BYTES)
     complete = page.complete and events.positions == page.positions
-    times = [record.time for record in page.records] or [0]
-    seconds = (max(times) - min(times)) / 1000
-    return Written(events.text, events.positions, complete, events.records, bool(page.lost), seconds)
+    return Written(events.text, events.positions, complete, events.records, bool(page.lost))
+
+
+def _asked_for_seldom(page: Page, size: int) -> bool:
+    """Say whether there would be few requests if `page`, of `size` bytes, were sent in small ones.
+
+    There would be many where a topic is fast, or has many records.
+    """
+    times = [record.time for record in page.records]
+    seconds = (max(times, default=0) - min(times, default=0)) / 1000
+    return len(times) <= MANY_RECORDS and size <= FAST_BYTES * seconds
 
 
 @Once

@@ -223,8 +223,7 @@ def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:
 
 def _page(stream: Stream, start: Start, known: Known, *, shared: bool = False) -> Written:
     """Return what follows `start`; where clients may share the answer, as they do those to next links, in small pages."""
-    stop, kept = _stop(stream, start, known), pages.pages()
-    return kept.shared(stream, start.positions, stop) if shared else kept.page(stream, start.positions, stop)
+    return pages.pages().page(stream, start.positions, _stop(stream, start, known), shared=shared)
 
 
 def _stop(stream: Stream, start: Start, known: Known) -> dict[Key, int]:
