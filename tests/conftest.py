@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from tests.harness import processes
-from tests.harness.kafka import KafkaBroker, MockKafka
+from tests.harness.kafka import KafkaBroker
+from tests.harness.mock_kafka import MockKafka
 from tests.harness.stack import Options, Stack
 
-UNUSED_TOPICS = 100
+TOPICS_AT_ONCE = 40
 REAL = {"own_kafka_creating", "kafka", "own_kafka", "stack", "make_stack"}
 """Fixtures that start real processes: who asks for one of them is an acceptance test."""
 
@@ -48,12 +49,34 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
         yield broker
 
 
+class UnusedTopics:
+    """Topics with four partitions that no test has used.
+
+    Many are made at once: a relay takes up to five seconds to find a new one.  Not all that will be needed: each relay
+    that is started reads them all.
+    """
+
+    def __init__(self, kafka: KafkaBroker) -> None:
+        """Make the first ones."""
+        self._kafka, self._made = kafka, 0
+        self._names = self._more()
+
+    def _more(self) -> list[str]:
+        names = [f"unused-{number}" for number in range(self._made, self._made + TOPICS_AT_ONCE)]
+        self._kafka.create_topics(names)
+        self._made += len(names)
+        return names
+
+    def pop(self) -> str:
+        """Return one of them, which is then used."""
+        self._names = self._names or self._more()
+        return self._names.pop()
+
+
 @pytest.fixture(scope="session")
-def unused_topics(kafka: KafkaBroker) -> list[str]:
-    """Return topics with four partitions, made all at once: a relay takes up to five seconds to find a new one."""
-    names = [f"unused-{number}" for number in range(UNUSED_TOPICS)]
-    kafka.create_topics(names)
-    return names
+def unused_topics(kafka: KafkaBroker) -> UnusedTopics:
+    """Return topics with four partitions in the shared Kafka that no test has used."""
+    return UnusedTopics(kafka)
 
 
 @pytest.fixture
@@ -64,20 +87,22 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]
 
 
 @pytest.fixture
-def mock_kafka() -> MockKafka:
-    """Start librdkafka's mock cluster, empty; it lives as long as this object."""
-    return MockKafka()
+def mock_kafka() -> Iterator[MockKafka]:
+    """Start librdkafka's mock cluster, empty."""
+    cluster = MockKafka()
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture
-def topic(unused_topics: list[str]) -> str:
+def topic(unused_topics: UnusedTopics) -> str:
     """Return a topic with four partitions in the shared Kafka that no test has used."""
     return unused_topics.pop()
 
 
 @pytest.fixture(scope="session")
 def stack(
-    kafka: KafkaBroker, unused_topics: list[str], tmp_path_factory: pytest.TempPathFactory
+    kafka: KafkaBroker, unused_topics: UnusedTopics, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     """Run the whole chain in front of the shared Kafka, for all tests that do it no harm."""
     with Stack(kafka, tmp_path_factory.mktemp("stack")) as running:

@@ -9,18 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from confluent_kafka import Producer
-
-from project.management.commands.broker import bootstrap, create
 from tests.harness import kafka_jars
 from tests.harness.environment import clean
-from tests.harness.kafka_admin import KafkaAdmin, quiet
+from tests.harness.kafka_admin import KafkaAdmin
 from tests.harness.ports import free_port
 from tests.harness.processes import Process, listening
 
 READY_TIMEOUT = 60.0
 STOP_TIMEOUT = 20.0
-# The internal topics of a single broker have one replica, and everything that usually waits minutes waits moments.
+# The internal topics of a single broker have one replica, and everything that usually waits minutes waits moments;
+# two records a second that say that nothing happens are work for an idle broker.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -43,6 +41,7 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
+metadata.max.idle.interval.ms=0
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=500
 log.initial.task.delay.ms=500
@@ -191,20 +190,3 @@ class KafkaBroker(KafkaAdmin):
     def __exit__(self, *_: object) -> None:
         """Stop it, whatever state it is in."""
         self.process.close()
-
-
-class MockKafka(KafkaAdmin):
-    """librdkafka's mock cluster, inside this process; up at once, and gone with the client that owns it.
-
-    It has no call that creates a topic: a topic comes into being, with four partitions, when it is first asked for.
-    """
-
-    def __init__(self, brokers: int = 1) -> None:
-        """Start the cluster."""
-        self._owner = Producer({"test.mock.num.brokers": brokers, **quiet()})
-        super().__init__(bootstrap(self._owner))
-
-    def ensure_topic(self, name: str) -> str:
-        """Bring a topic into being and return its name."""
-        create(self._owner, name)
-        return name

@@ -82,7 +82,7 @@ def test_check_first_of_each_partition_is_respected():
 
 def test_writer_flat_out_numbers_densely_and_knows_the_last(mock_kafka):
     """What it says is acknowledged is what lies in the topic."""
-    name = mock_kafka.ensure_topic("numbers")
+    name = mock_kafka.create_topic("numbers")
     writer = NumberedWriter(mock_kafka.bootstrap, name, 4, size=100)
     last = writer.write(1002)
     stored = mock_kafka.read_all(name)
@@ -94,7 +94,7 @@ def test_writer_flat_out_numbers_densely_and_knows_the_last(mock_kafka):
 
 def test_writer_at_a_rate_keeps_it(mock_kafka):
     """A thread writes about as many as it was told, until it is stopped."""
-    name = mock_kafka.ensure_topic("numbers")
+    name = mock_kafka.create_topic("numbers")
     writer = NumberedWriter(mock_kafka.bootstrap, name, 2, rate=500)
     writer.write(10)
     with writer:

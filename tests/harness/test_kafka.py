@@ -64,6 +64,6 @@ def test_kafka_transaction_is_read_only_when_committed(kafka, topic, commit):
 def test_mock_kafka_writes_reads_and_starts_empty(mock_kafka):
     """The mock cluster serves a test by itself, and knows nothing of the one before."""
     assert mock_kafka.topics() == {}
-    name = mock_kafka.ensure_topic("anything")
+    name = mock_kafka.create_topic("anything")
     mock_kafka.produce(name, b"a", partition=3)
     assert mock_kafka.read_all(name) == [(3, 0, b"a")]

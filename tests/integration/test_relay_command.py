@@ -80,7 +80,7 @@ def reading(process):
 
 def test_relay_in_the_middle_of_a_stream_ends_in_time_with_everything_committed(mock_kafka, proxy, relay):
     """What was published is committed, exit code 0, one event per line in the log, and no traceback."""
-    mock_kafka.ensure_topic("t")
+    mock_kafka.create_topic("t")
     env = environment(mock_kafka.bootstrap, proxy.url)
     process = relay(env)
     reading(process)
@@ -107,7 +107,7 @@ def test_relay_without_kafka_stays_says_so_once_and_ends_in_time(relay):
 
 def test_relay_with_a_proxy_that_hangs_ends_in_time(mock_kafka, proxy, relay):
     """The publish in flight is not waited for as long as a publish may take."""
-    mock_kafka.ensure_topic("t")
+    mock_kafka.create_topic("t")
     proxy.behaviour = "hang"
     process = relay(environment(mock_kafka.bootstrap, proxy.url))
     reading(process)

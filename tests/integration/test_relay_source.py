@@ -22,8 +22,8 @@ from relay.publisher import HTTPPublisher
 from relay.runner import Runner
 from relay.source import Source
 from tests.fakes import ListedSubscriptions, StubProxy, channel_of, down, seconds_of, tag_of
-from tests.harness.kafka import MockKafka
 from tests.harness.kafka_admin import quiet
+from tests.harness.mock_kafka import MockKafka
 from tests.harness.wait import until
 
 pytestmark = pytest.mark.integration
@@ -137,7 +137,8 @@ class Running:
     def __init__(self, stack):
         """Start it."""
         self.kafka, self.group = MockKafka(), "shared"
-        self.kafka.ensure_topic("old")
+        stack.callback(self.kafka.close)
+        self.kafka.create_topic("old")
         self.kafka.produce("old", *numbers(0, 3), partition=1)
         self.proxy = stack.enter_context(StubProxy())
         self.relay = Relay(self.kafka, self.proxy, self.group)
@@ -147,7 +148,7 @@ class Running:
 
     def new_topic(self):
         """Bring a topic into being under a name of its own."""
-        return self.kafka.ensure_topic(f"t-{uuid.uuid4().hex[:8]}")
+        return self.kafka.create_topic(f"t-{uuid.uuid4().hex[:8]}")
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +218,7 @@ def test_internal_topics_are_never_published_nor_seeded(running, topic):
     """They belong to Kafka and its tools."""
     internal = ["__consumer_offsets", "__x", "_schemas", "_confluent-metrics"]
     for name in internal:
-        running.kafka.ensure_topic(name)
+        running.kafka.create_topic(name)
         running.kafka.produce(name, b"secret")
     later = running.new_topic()
     running.kafka.produce(later, b"public")
@@ -274,7 +275,7 @@ def test_lag_is_what_is_left_to_read(running, topic):
 
 def test_restart_goes_on_at_the_committed_position_and_never_seeds(mock_kafka, proxy, make_relay, group):
     """What was not accepted before the stop, and what was written meanwhile, from the first record of new topics."""
-    mock_kafka.ensure_topic("old")
+    mock_kafka.create_topic("old")
     first = make_relay().start()
     mock_kafka.produce("old", *numbers(0, 5))
     arrived(proxy, "old:0", *numbers(0, 5))
@@ -284,7 +285,7 @@ def test_restart_goes_on_at_the_committed_position_and_never_seeds(mock_kafka, p
         read_on(first)
         assert seconds_of(first.stop) < 5
         assert mock_kafka.committed(group, "old")[0] == 5
-    mock_kafka.ensure_topic("new")
+    mock_kafka.create_topic("new")
     mock_kafka.produce("new", *numbers(0, 3))
     mock_kafka.produce("old", *numbers(7, 9))
     make_relay().start()
@@ -298,7 +299,7 @@ def test_position_beyond_the_end_of_the_log_breaks_the_chain_and_goes_on_where_t
     mock_kafka, proxy, make_relay, group, caplog
 ):
     """A topic that was deleted and made again; its clients are told by the break."""
-    mock_kafka.ensure_topic("t")
+    mock_kafka.create_topic("t")
     mock_kafka.produce("t", *numbers(0, 3))
     commit(mock_kafka, group, "t", 1000)
     make_relay().start()
@@ -328,7 +329,7 @@ def test_start_on_an_empty_cluster_publishes_topics_of_the_pattern_from_their_fi
     relay.thread.start()
     assert started.wait(SOON)
     for name in ("shop2", "my-shop", "bargain", "shop", "bar"):
-        mock_kafka.ensure_topic(name)
+        mock_kafka.create_topic(name)
         mock_kafka.produce(name, b"first")
     arrived(proxy, "shop:0", b"first")
     arrived(proxy, "bar:0", b"first")
@@ -341,7 +342,7 @@ def test_start_on_an_empty_cluster_publishes_topics_of_the_pattern_from_their_fi
 
 def test_two_relays_share_the_partitions(mock_kafka, proxy, make_relay):
     """Each record is published by one of them, across the hand-over, with no gap."""
-    mock_kafka.ensure_topic("t")
+    mock_kafka.create_topic("t")
     one = make_relay("one").start()
     written = dict.fromkeys(PARTITIONS, 0)
 
@@ -369,7 +370,7 @@ def test_partitions_that_nobody_listens_to_rest_and_wake_where_their_logs_end(
     mock_kafka, proxy, make_relay, group
 ):
     """Nothing of them is published, the committed positions go on; a first listener gets what is written from then on."""
-    mock_kafka.ensure_topic("t")
+    mock_kafka.create_topic("t")
     subscriptions = ListedSubscriptions()
     relay = make_relay(subscriptions=subscriptions).start()
     for first in (0, 5, 10):
@@ -377,7 +378,11 @@ def test_partitions_that_nobody_listens_to_rest_and_wake_where_their_logs_end(
         committed(mock_kafka, group, "t", {0: first + 5, 1: 0, 2: 0, 3: 0})
     assert relay.runner.totals.unheard == 15
     assert proxy.chains().values("t:0") == []
-    assert mock_kafka.resting(group, "t") == set(PARTITIONS), "a view knows to look for their ends by itself"
+    until(
+        lambda: mock_kafka.resting(group, "t") == set(PARTITIONS),
+        SOON,
+        "a view knows to look for their ends by itself",
+    )
     subscriptions.add(channel_of("t", 0))
     until(lambda: proxy.requests, SOON, "the listener is told how far the partition is")
     until(
@@ -389,7 +394,7 @@ def test_partitions_that_nobody_listens_to_rest_and_wake_where_their_logs_end(
 
 def test_partitions_that_rested_are_read_after_they_were_another_relays(mock_kafka, proxy, make_relay, group):
     """Librdkafka keeps the pause of a partition that is taken away."""
-    mock_kafka.ensure_topic("t")
+    mock_kafka.create_topic("t")
     subscriptions = ListedSubscriptions()
     one = make_relay("one", subscriptions=subscriptions).start()
     until(lambda: len(one.partitions) == 4, SOON, "it has all")
@@ -417,10 +422,10 @@ def test_outage_of_the_proxy_loses_nothing_and_breaks_no_chain(mock_kafka, proxy
     The group goes on while the relay waits: what it is given then is not read before the proxy is back.
     """
     caplog.set_level(logging.INFO)
-    mock_kafka.ensure_topic("t")
+    mock_kafka.create_topic("t")
     relay = make_relay().start()
     with down(proxy):
-        mock_kafka.ensure_topic("new")
+        mock_kafka.create_topic("new")
         for partition in PARTITIONS:
             mock_kafka.produce("new", *numbers(0, 50), partition=partition)
         count, ends = 0, time.monotonic() + 3
@@ -469,7 +474,7 @@ def test_group_that_has_a_position_in_an_earlier_topic_of_the_name_is_not_new(
     mock_kafka, proxy, make_relay, group
 ):
     """A restart never begins at the end; and what it had read of the earlier topic, it has not of this one."""
-    mock_kafka.ensure_topic("t")
+    mock_kafka.create_topic("t")
     mock_kafka.produce("t", *numbers(0, 3))
     commit(mock_kafka, group, "t", 2, "1earliest")
     make_relay().start()

@@ -94,7 +94,7 @@ def meant(events):
 
 def test_past_and_live_come_from_the_log_without_a_relay(cluster, topic, settings):
     """Nobody has committed anything; nothing is lost or repeated where the two meet."""
-    cluster.create(topic, 2)
+    cluster.create_topic(topic, 2)
     cluster.write(topic, [(n % 2, b"%d" % n) for n in range(10)])
     with listening(f"/events/{topic}/?offset=earliest", settings) as listener:
         listener.wait(lambda it: len(it.records) == 10, "what is there")
@@ -108,7 +108,7 @@ def test_past_and_live_come_from_the_log_without_a_relay(cluster, topic, setting
 
 def test_fresh_stream_begins_at_the_end(cluster, topic, settings):
     """History is never sent unasked."""
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.write(topic, [(0, b"old")])
     with listening(f"/events/{topic}/", settings) as listener:
         listener.wait(lambda it: it.events, "the opening")
@@ -118,7 +118,7 @@ def test_fresh_stream_begins_at_the_end(cluster, topic, settings):
 
 def test_events_are_the_ones_that_a_proxy_gets(cluster, topic):
     """Byte for byte, so that a client may go on at the other."""
-    cluster.create(topic, 2)
+    cluster.create_topic(topic, 2)
     cluster.write(topic, [(n % 2, b"50 %% of %d" % n) for n in range(10)])
     cluster.commit(topic, {0: 5, 1: 5})
     path = f"/events/{topic}/?offset=earliest&until=now"
@@ -129,7 +129,7 @@ def test_events_are_the_ones_that_a_proxy_gets(cluster, topic):
 
 def test_every_id_resumes_exactly(cluster, topic):
     """Of the records behind it, all and no others."""
-    cluster.create(topic, 2)
+    cluster.create_topic(topic, 2)
     cluster.write(topic, [(n % 2, b"%d" % n) for n in range(10)])
     whole = EventStreamParser().feed(
         b"".join(Client().get(f"/events/{topic}/?offset=earliest&until=now").streaming_content)
@@ -145,14 +145,14 @@ def test_topic_that_appears_is_streamed_from_its_first_record(cluster, topic, se
     with listening(f"/events/{topic}/", settings) as listener:
         listener.wait(lambda it: it.events, "the opening")
         assert topic not in cluster.topics()
-        cluster.create(topic, 3)
+        cluster.create_topic(topic, 3)
         cluster.write(topic, [(2, b"first")])
         listener.wait(lambda it: it.records == ["first"], "the first record")
 
 
 def test_silent_stream_beats(cluster, topic, settings):
     """Bytes for whoever is in between, and the client's cursor."""
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.write(topic, [(0, b"old")])
     with listening(f"/events/{topic}/", settings) as listener:
         listener.wait(lambda it: len(it.events) > 2, "two heartbeats")
@@ -163,7 +163,7 @@ def test_silent_stream_beats(cluster, topic, settings):
 
 def test_retention_is_told(cluster, topic):
     """As it is through a proxy."""
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.write(topic, [(0, b"%d" % n) for n in range(10)])
     cluster.forget_before(topic, 0, 6)
     answer = Client().get(f"/events/{topic}/?until=now", headers={"Last-Event-ID": event_id(topic, {0: 2})})
@@ -175,7 +175,7 @@ def test_retention_is_told(cluster, topic):
 def test_more_streams_than_allowed_are_told_to_come_back(cluster, topic, settings):
     """With jitter, and never with an error; a place that was left is free again."""
     settings.KAFKASSE_DIRECT_STREAMS = 1
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     with listening(f"/events/{topic}/", settings) as first:
         first.wait(lambda it: it.events, "the opening")
         refused = Client().get(f"/events/{topic}/")
@@ -189,7 +189,7 @@ def test_more_streams_than_allowed_are_told_to_come_back(cluster, topic, setting
 
 def test_kafka_that_goes_away_ends_the_stream_with_a_retry(fragile, topic):
     """The client keeps its cursor, and comes back."""
-    fragile.create(topic, 1)
+    fragile.create_topic(topic, 1)
     fragile.write(topic, [(0, b"0")])
     with listening(f"/events/{topic}/?offset=earliest") as listener:
         listener.wait(lambda it: it.records == ["0"], "the record")
@@ -208,7 +208,7 @@ def test_kafka_that_goes_away_ends_the_stream_with_a_retry(fragile, topic):
 def test_event_loop_server_streams_too(cluster, topic, settings):
     """Under ASGI no thread waits with the client."""
     settings.KAFKASSE_NEXT_TIMEOUT = 1
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.write(topic, [(0, b"0")])
 
     async def listen():

@@ -25,7 +25,7 @@ TIME = 1_700_000_000_000
 @pytest.fixture
 def written(cluster, topic):
     """Make a topic of two partitions; the relay is behind, which is no matter here."""
-    cluster.create(topic, 2)
+    cluster.create_topic(topic, 2)
     for number in range(2 * COUNT):
         cluster.write(topic, [(number % 2, b"%d" % number)], time=TIME + number)
     cluster.commit(topic, {0: 3, 1: 3})
@@ -54,7 +54,7 @@ def test_record_by_its_place(written):
 
 def test_record_with_key_and_headers_and_bytes_that_are_no_text(cluster, topic):
     """Text as text, other bytes as base64, a null as null."""
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     sent = [
         (b"\xff\x00", b"k", [("a", b"x"), ("a", b"\xfe"), ("n", None)]),
         (None, b"\xfd", []),
@@ -233,7 +233,7 @@ def test_page_that_cannot_be_is_one_line(written, query):
 @pytest.mark.parametrize("path", ["0/0/", "?format=json"])
 def test_document_without_kafka_is_a_503(fragile, topic, path):
     """A script can tell that from an empty page; within the time of a request."""
-    fragile.create(topic, 1)
+    fragile.create_topic(topic, 1)
     fragile.down()
     answer = ask(f"/events/{topic}/{path}")
     assert answer.status == 503

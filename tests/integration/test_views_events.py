@@ -23,7 +23,7 @@ topic = views_kit.topic
 @pytest.fixture
 def relayed(cluster, topic):
     """Make a topic of two partitions that the relay has published all of."""
-    cluster.create(topic, 2)
+    cluster.create_topic(topic, 2)
     cluster.write(topic, [(number % 2, b"%d" % number) for number in range(80)])
     cluster.commit(topic, {0: 40, 1: 40})
     return topic
@@ -80,7 +80,7 @@ def test_fresh_prefix_stands_before_the_channels(relayed, settings):
 
 def test_fresh_relay_not_there_yet_holds_at_the_logs_end(cluster, topic):
     """History is never sent unasked."""
-    cluster.create(topic, 2)
+    cluster.create_topic(topic, 2)
     cluster.write(topic, [(0, b"x")] * 3)
     answer = ask(f"/events/{topic}/")
     assert answer.positions == {0: 3, 1: 0}
@@ -101,7 +101,7 @@ def test_unknown_topic_is_held_and_not_created(cluster, topic):
 def test_unknown_topic_appears_and_its_first_record_flows(cluster, topic):
     """The hold learns of it by its next link, the other partitions too."""
     proxy = GripProxy().open(topic)
-    cluster.create(topic, 3)
+    cluster.create_topic(topic, 3)
     cluster.write(topic, [(2, b"first of all"), (0, b"second")])
     cluster.commit(topic, {0: 1, 2: 1})
     proxy.refill()
@@ -217,7 +217,7 @@ def test_resume_with_the_id_of_any_event_goes_on_behind_it(relayed):
 
 def test_resume_percent_signs_pass_the_proxys_filter(cluster, topic):
     """The body goes out with a hold, so the filter works on it."""
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.write(topic, [(0, b"100 %"), (0, b"%I %% %(x)s")])
     cluster.commit(topic, {0: 2})
     answer = ask(f"/events/{topic}/", Last_Event_ID=event_id(topic, {0: 0}))
@@ -332,7 +332,7 @@ def test_index_lists_the_topics_with_their_urls(relayed):
 
 def test_index_escapes_nothing_wrong_and_hides_the_internal(cluster, relayed):
     """Internal topics are not listed."""
-    cluster.create("_schemas", 1)
+    cluster.create_topic("_schemas", 1)
     assert "_schemas" not in ask("/").text
 
 

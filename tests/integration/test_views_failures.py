@@ -10,10 +10,10 @@ import pytest
 from kafkasse import history, positions
 from kafkasse.exceptions import KafkaUnavailableError
 from tests.harness.cursors import chained, channels_of, event_id
+from tests.harness.mock_kafka import METADATA, OFFSET_COMMIT, OFFSET_FETCH
 from tests.harness.wait import until
 from tests.integration import views_kit
 from tests.kafkasse.grip_proxy import GripProxy, ask
-from tests.kafkasse.mock_kafka import METADATA, OFFSET_COMMIT, OFFSET_FETCH
 
 pytestmark = pytest.mark.integration
 
@@ -102,7 +102,7 @@ def test_kafka_that_is_known_to_be_away_is_told_soon(settings, clean_history, to
 
 def test_kafka_goes_away_and_comes_back_without_a_loss(fragile, topic):
     """A held client stays where it is, and gets the rest afterwards."""
-    fragile.create(topic, 2)
+    fragile.create_topic(topic, 2)
     fragile.commit(topic, {0: 0, 1: 0})
     proxy = GripProxy().open(topic)
     fragile.write(topic, [(0, b"%d" % number) for number in range(5)])
@@ -129,7 +129,7 @@ def test_head_and_bad_names_do_not_need_kafka(settings, clean_history, topic):
 def test_readers_busy_is_told_in_time(cluster, topic, settings):
     """Who finds no free reader comes back later, and then gets all of it."""
     settings.KAFKASSE_READERS = 1
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.write(topic, [(0, b"x")])
     cluster.commit(topic, {0: 1})
     place = event_id(topic, {0: 0})
@@ -164,7 +164,7 @@ def test_reader_that_read_nothing_is_not_used_again(cluster, topic, settings):
 @pytest.fixture
 def slow(fragile, topic):
     """Let a broker take its time for each answer, and count what it is asked."""
-    fragile.create(topic, 2)
+    fragile.create_topic(topic, 2)
     fragile.write(topic, [(0, b"x")] * 9)
     fragile.commit(topic, {0: 7, 1: 0})
     positions.lookup().committed(topic)
@@ -203,7 +203,7 @@ def test_many_topics_at_once_share_one_question(slow):
     """Those who wait together are answered together, whatever they ask for."""
     names = [f"many-{number}" for number in range(20)]
     for number, name in enumerate(names):
-        slow.create(name, 1)
+        slow.create_topic(name, 1)
         slow.commit(name, {0: number})
     slow.start_counting()
     slow.delay(20)

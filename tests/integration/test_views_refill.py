@@ -63,7 +63,7 @@ def places(events):
 def test_catch_up_every_record_once_in_order(cluster, topic, settings, partitions, count, size, page_bytes):  # noqa: PLR0917
     """From the beginning to the live stream, through as many pages as it takes."""
     settings.KAFKASSE_PAGE_BYTES = page_bytes
-    cluster.create(topic, partitions)
+    cluster.create_topic(topic, partitions)
     cluster.write(topic, numbered(partitions, count, size))
     cluster.commit(topic, dict.fromkeys(range(partitions), count))
     proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, dict.fromkeys(range(partitions), 0)))
@@ -79,7 +79,7 @@ def test_catch_up_every_record_once_in_order(cluster, topic, settings, partition
 def test_catch_up_any_cursor_on_the_way_resumes_exactly(cluster, topic, settings):
     """A connection that breaks in the middle of a page loses nothing."""
     settings.KAFKASSE_PAGE_BYTES = 5000
-    cluster.create(topic, 3)
+    cluster.create_topic(topic, 3)
     cluster.write(topic, numbered(3, 100))
     cluster.commit(topic, dict.fromkeys(range(3), 100))
     events = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0, 1: 0, 2: 0})).records()
@@ -93,7 +93,7 @@ def test_catch_up_any_cursor_on_the_way_resumes_exactly(cluster, topic, settings
 def test_catch_up_pages_have_no_hold_and_a_link_without_query(cluster, topic, settings):
     """Everything that decides the answer stands in the path, which splits no header."""
     settings.KAFKASSE_PAGE_BYTES = 20_000
-    cluster.create(topic, 2)
+    cluster.create_topic(topic, 2)
     cluster.write(topic, numbered(2, 1000))
     cluster.commit(topic, {0: 1000, 1: 1000})
     proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0, 1: 0}))
@@ -108,7 +108,7 @@ def test_catch_up_pages_have_no_hold_and_a_link_without_query(cluster, topic, se
 def test_catch_up_joins_by_subscribing_before_it_reads_the_rest(cluster, topic, settings):
     """Between the last page and the hold nothing may slip through."""
     settings.KAFKASSE_PAGE_BYTES = 20_000
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.write(topic, numbered(1, 1000))
     cluster.commit(topic, {0: 1000})
     proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0}))
@@ -134,7 +134,7 @@ class FullTurns:
 def test_refill_of_few_large_records_comes_in_small_pages(cluster, topic, size, seconds, most):
     """The proxy reads no further for those who share a longer answer when the slowest of them goes."""
     now, count = int(time.time() * 1000), 900_000 // size
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.commit(topic, {0: 0})
     proxy = GripProxy().open(topic)
     for number in range(count):
@@ -150,7 +150,7 @@ def test_refill_of_few_large_records_comes_in_small_pages(cluster, topic, size, 
 def test_catch_up_pages_are_asked_for_lane_by_lane(cluster, topic, settings):
     """A page goes to all who ask for it at once, and they shall not be too many; those who are held share all answers."""
     settings.KAFKASSE_PAGE_BYTES = 20_000
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.write(topic, numbered(1, 1000))
     cluster.commit(topic, {0: 1000})
     lanes = set()
@@ -168,7 +168,7 @@ def test_follow_behind_too_many_replays_is_told_to_come_back(cluster, topic, set
     monkeypatch.setattr("kafkasse.turns.turns", FullTurns)
     monkeypatch.setattr("kafkasse.views.NEAR_BYTES", 10_000)
     settings.KAFKASSE_PAGE_BYTES = 20_000
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.write(topic, numbered(1, 1000))
     cluster.commit(topic, {0: 1000})
     answer = ask(f"/next/events/{topic}/{event_id(topic, {0: 0})}/")
@@ -184,7 +184,7 @@ def test_follow_behind_too_many_replays_lets_through_who_has_not_much_before_it(
     """It is coming back, and shall be live again before it has fallen behind once more."""
     monkeypatch.setattr("kafkasse.turns.turns", FullTurns)
     settings.KAFKASSE_PAGE_BYTES = 20_000
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.write(topic, numbered(1, 1000))
     cluster.commit(topic, {0: 1000})
     answer = ask(f"/next/events/{topic}/{event_id(topic, {0: 0})}/")
@@ -194,7 +194,7 @@ def test_follow_behind_too_many_replays_lets_through_who_has_not_much_before_it(
 
 def test_follow_nothing_left_is_a_plain_hold(cluster, topic):
     """Who is there already needs no refill."""
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.commit(topic, {0: 0})
     answer = ask(f"/next/events/{topic}/{event_id(topic, {0: 0})}/")
     assert (answer.positions, answer.timeout, answer.body) == ({0: 0}, 29, b"")
@@ -202,7 +202,7 @@ def test_follow_nothing_left_is_a_plain_hold(cluster, topic):
 
 def test_follow_beyond_the_log_says_so_and_holds(cluster, topic):
     """A page's link that has grown old tells of the break."""
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.commit(topic, {0: 0})
     proxy = GripProxy().open(topic, f"/next/events/{topic}/{event_id(topic, {0: 9})}/")
     assert [event.type for event in proxy.events] == ["stream-reset"]
@@ -212,7 +212,7 @@ def test_follow_beyond_the_log_says_so_and_holds(cluster, topic):
 @pytest.fixture
 def held(cluster, topic):
     """Hold a client, and let the relay go on by ten records without telling it."""
-    cluster.create(topic, 2)
+    cluster.create_topic(topic, 2)
     cluster.commit(topic, {0: 0, 1: 0})
     proxy = GripProxy().open(topic)
     cluster.write(topic, numbered(2, 5))
@@ -273,7 +273,7 @@ def test_heartbeat_of_another_pace_stands_in_the_links(relayed_topic):
 @pytest.fixture
 def relayed_topic(cluster, topic):
     """Make a topic that the relay has published all of."""
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.write(topic, [(0, b"x")])
     cluster.commit(topic, {0: 1})
     return topic
@@ -307,7 +307,7 @@ def test_refill_aligns_with_the_relays_next_item(cluster, held, topic):
 def test_refill_new_partition_joins_the_hold(cluster, topic):
     """The next answer names more channels, from the beginning of the new log."""
     proxy = GripProxy().open(topic)
-    cluster.create(topic, 2)
+    cluster.create_topic(topic, 2)
     cluster.write(topic, numbered(2, 3))
     cluster.commit(topic, {0: 3})
     proxy.refill()
@@ -446,7 +446,7 @@ def test_chain_any_order_of_publishing_and_committing_delivers_once(cluster, top
     """A relay that publishes and then commits, clients that come whenever, publishes that get lost: nothing is."""
     chance, clients, written = random.Random(seed), [], [0, 0, 0]  # noqa: S311
     published = [0, 0, 0]
-    cluster.create(topic, 3)
+    cluster.create_topic(topic, 3)
     for _ in range(60):
         step = chance.choice(["write", "write", "publish", "publish", "lose", "join", "refill"])
         partition = chance.randrange(3)
@@ -483,7 +483,7 @@ def test_chain_any_order_of_publishing_and_committing_delivers_once(cluster, top
 def test_catch_up_empty_values_and_tombstones_are_records_too(cluster, topic, settings, size):
     """A value of nothing is not nothing: each comes, in its place, with its type."""
     settings.KAFKASSE_PAGE_BYTES = size
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.write(topic, [(0, value) for value in (b"", None, b"\xff", b"", b"x", None, b"")])
     cluster.commit(topic, {0: 7})
     proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0}))
@@ -517,7 +517,7 @@ def test_held_topic_that_outgrows_the_proxy_ends_and_is_not_replayed(held, setti
 @pytest.mark.parametrize("position", [5, 10])
 def test_log_that_was_cut_short_of_the_commit_gives_what_it_has(cluster, topic, position):
     """An unclean election: the relay's position is ahead of the log, and the page ends at the log's end, in time."""
-    cluster.create(topic, 1)
+    cluster.create_topic(topic, 1)
     cluster.write(topic, numbered(1, 10))
     cluster.commit(topic, {0: 100})
     began = time.monotonic()

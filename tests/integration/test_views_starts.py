@@ -24,7 +24,7 @@ COUNT = 40
 @pytest.fixture
 def relayed(cluster, topic):
     """Make a topic of two partitions, written in turns, that the relay has published all of."""
-    cluster.create(topic, 2)
+    cluster.create_topic(topic, 2)
     for number in range(2 * COUNT):
         cluster.write(topic, [(number % 2, b"%d" % number)], time=1_000_000 + number)
     cluster.commit(topic, {0: COUNT, 1: COUNT})

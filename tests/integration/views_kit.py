@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from kafkasse import direct, history, pages, positions, turns
-from tests.kafkasse.mock_kafka import MockCluster
+from tests.harness.mock_kafka import MockKafka
 
 _numbers = itertools.count()
 # As they are, whatever a test puts in their place.
@@ -16,7 +16,7 @@ OTHERS = history.readers, pages.pages, direct._places, turns.turns  # noqa: SLF0
 @pytest.fixture(scope="session")
 def shared_cluster():
     """Start one cluster for all tests that do it no harm."""
-    cluster = MockCluster()
+    cluster = MockKafka()
     yield cluster
     cluster.close()
 
@@ -24,7 +24,7 @@ def shared_cluster():
 @pytest.fixture
 def own_cluster():
     """Start a cluster that the test may take down."""
-    cluster = MockCluster()
+    cluster = MockKafka()
     yield cluster
     cluster.close()
 

@@ -1,9 +1,7 @@
-"""librdkafka's mock cluster with the calls that Python's client does not offer: topics of any size, faults, counts.
-
-`tests.harness.kafka.MockKafka` is the same cluster without them.
-"""
+"""librdkafka's mock cluster, with the calls that Python's client does not offer: topics of any size, faults, counts."""
 
 import ctypes
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 import confluent_kafka
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from tests.harness.kafka_admin import quiet
+from tests.harness.kafka_admin import KafkaAdmin, quiet
 
 PRODUCER = 0
 BROKER = 1
@@ -25,6 +23,7 @@ SIGNATURES = {
     "new": (Pointer, Int, Pointer, Pointer, Size),
     "handle_mock_cluster": (Pointer, Pointer),
     "mock_cluster_bootstraps": (Text, Pointer),
+    "mock_group_initial_rebalance_delay_ms": (None, Pointer, ctypes.c_int32),
     "mock_topic_create": (Int, Pointer, Text, Int, Int),
     "mock_broker_set_down": (Int, Pointer, ctypes.c_int32),
     "mock_broker_set_up": (Int, Pointer, ctypes.c_int32),
@@ -39,7 +38,7 @@ SIGNATURES = {
 }
 
 
-def library():
+def library() -> ctypes.CDLL:
     """Return librdkafka, as confluent_kafka brings it along, with the types of what is called here."""
     folder = Path(confluent_kafka.__file__).parent
     found = [*folder.parent.glob("confluent_kafka.libs/librdkafka*"), *folder.glob(".dylibs/librdkafka*")]
@@ -50,8 +49,8 @@ def library():
     return loaded
 
 
-class MockCluster:
-    """One broker inside this process; `group` is the relay's."""
+class MockKafka(KafkaAdmin):
+    """One broker inside this process, empty and up at once; `group` is the relay's, for `config` and `commit`."""
 
     def __init__(self, group: str = "views") -> None:
         """Start it."""
@@ -61,7 +60,9 @@ class MockCluster:
             assert self._library.rd_kafka_conf_set(conf, name, value, None, 0) == 0
         self._owner = self._library.rd_kafka_new(PRODUCER, conf, None, 0)
         self._cluster = self._library.rd_kafka_handle_mock_cluster(self._owner)
-        self.bootstrap = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
+        # Who joins a group would wait for three seconds whether others do, too.
+        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
+        super().__init__(self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode())
         self._producer = Producer({"bootstrap.servers": self.bootstrap, **quiet()})
         self._relay = Consumer(
             {
@@ -83,9 +84,14 @@ class MockCluster:
         self._relay.close()
         self._library.rd_kafka_destroy(self._owner)
 
-    def create(self, topic: str, partitions: int) -> None:
-        """Create a topic."""
-        assert self._library.rd_kafka_mock_topic_create(self._cluster, topic.encode(), partitions, 1) == 0
+    def create_topic(
+        self, name: str = "", partitions: int = 4, config: Mapping[str, str] | None = None
+    ) -> str:
+        """Create a topic, under a name of its own unless given one, and return the name; it has no settings."""
+        assert not config
+        name = name or f"t-{uuid.uuid4().hex[:12]}"
+        assert self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1) == 0
+        return name
 
     def write(self, topic: str, records: Iterable[tuple[int, bytes | None]], *, time: int = 0) -> None:
         """Write (partition, value) records of one time (0: now), in ms, and wait until they are there."""
@@ -98,10 +104,6 @@ class MockCluster:
         """Commit positions for the group, as the relay does after a publish."""
         asked = [TopicPartition(topic, partition, position) for partition, position in positions.items()]
         self._relay.commit(offsets=asked, asynchronous=not wait)
-
-    def topics(self) -> set[str]:
-        """Return the names of all topics; asking for none of them creates none."""
-        return set(self._relay.list_topics(timeout=5).topics)
 
     def forget_before(self, topic: str, partition: int, offset: int) -> None:
         """Take the records before `offset` out of the log, as retention does."""
