@@ -72,6 +72,12 @@ LOOK_SECONDS = 0.01
 """How soon it is looked for again."""
 UNREACHABLE_SECONDS = 5
 """When the proxy asks again for a held client, after Kafka could not be reached."""
+AT_ONCE = 0
+"""When it asks again for a client that it has just subscribed to a channel.
+
+What the client misses is read once it cannot miss what comes meanwhile.  Also where it misses nothing yet: only with the
+hold of a first answer does the proxy compare which item came last (Pushpin's httpsession.cpp, 1.36 to 1.41).
+"""
 MISSING_SECONDS = 8
 """When it asks again at the latest for a client of a topic that did not exist: should the relay's hint come too soon."""
 
@@ -143,19 +149,24 @@ def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> Ht
     if page.complete and stream.end is not None:
         return grip.stream(sse.escape(body + replay.ending(stream, page.positions)))
     body = sse.escape(body)
-    return (
-        _hold(request, stream, known, page.positions, body)
-        if page.complete
-        else _next_page(stream, page.positions, body)
-    )
+    if not page.complete:
+        return _next_page(stream, page.positions, body)
+    timeout = None if page.positions.keys() <= _held(named).keys() else AT_ONCE
+    return _hold(request, stream, known, page.positions, body, timeout=timeout)
 
 
 def _hold_on(request: HttpRequest, stream: Stream, named: Named) -> HttpResponseBase:
     """Hold the client where it is, while Kafka cannot be reached."""
     stream = stream.tagged({topic: tag for topic, (tag, _places) in named.items()})
-    positions = {(topic, each): at for topic, (_tag, places) in named.items() for each, at in places.items()}
     link = _link("refill", stream)
-    return grip.hold(request, stream, positions, sse.KEEP_ALIVE, next_link=link, timeout=UNREACHABLE_SECONDS)
+    return grip.hold(
+        request, stream, _held(named), sse.KEEP_ALIVE, next_link=link, timeout=UNREACHABLE_SECONDS
+    )
+
+
+def _held(named: Named) -> dict[Key, int]:
+    """Return where the proxy says that the client is in each partition."""
+    return {(topic, each): at for topic, (_tag, places) in named.items() for each, at in places.items()}
 
 
 def _heartbeat(stream: Stream, positions: Mapping[Key, int], *, is_behind: bool) -> str:
@@ -199,19 +210,10 @@ def follow(request: HttpRequest, topics: tuple[str, ...], position: str, terms: 
     if page.complete and stream.end is not None:
         return grip.stream(body + replay.ending(stream, page.positions))
     if page.complete and len(page.body) <= JOIN_BYTES and not (start.resets or page.breaks):
-        return _join(request, stream, known, start, page)
+        return _hold(request, stream, known, start.positions, "", timeout=AT_ONCE)
     if page.left(_stop(stream, start, known)) > NEAR_BYTES and not turns.turns().take(len(body)):
         return grip.stream(sse.retry_with_jitter())
     return _next_page(stream, page.positions, body)
-
-
-def _join(
-    request: HttpRequest, stream: Stream, known: Known, start: Start, page: Written
-) -> HttpResponseBase:
-    """Subscribe the client; what is still missing is read again once it cannot miss what comes meanwhile."""
-    if page.records:
-        return _hold(request, stream, known, start.positions, "", timeout=0)
-    return _hold(request, stream, known, page.positions, "")
 
 
 def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:

@@ -29,7 +29,7 @@ from tests.harness.wait import until
 pytestmark = pytest.mark.integration
 
 LIVELY = {
-    "session.timeout.ms": 4000,  # the mock lets a new group wait 3 s for more members, who must not expire in it
+    "session.timeout.ms": 2000,
     "heartbeat.interval.ms": 100,
     "topic.metadata.refresh.interval.ms": 100,
 }
