@@ -41,7 +41,7 @@ def joined(kafka, topic, stack):
         linger=0,
     )
     before = len(repairs(stack.pushpin.log()))
-    with NumberedWriter(kafka.bootstrap, topic, rate=RATE) as writer:
+    with NumberedWriter(kafka.bootstrap, topic, rate=RATE, linger_ms=2) as writer:
         writer.wait_total(RATE, 10)
         with Swarm(load) as swarm:
             swarm.wait_ready()

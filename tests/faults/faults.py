@@ -234,6 +234,15 @@ def partitions_added(world, _chance, _thorough):
     world.last(2)
 
 
+@fault("topic", "kafka", quick=True)
+def records_deleted(world, _chance, _thorough):
+    """All that are there, three times; who has not got them yet is told so."""
+    for _ in range(3):
+        world.gone = world.kafka.end_offsets(world.topic)
+        world.kafka.delete_records(world.topic, world.gone)
+        world.last(1.5)
+
+
 # --- the network --------------------------------------------------------------------------------------------------
 
 

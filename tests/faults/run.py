@@ -32,7 +32,7 @@ def episode(
     outcome = Outcome(" and ".join(fault.name for fault in faults), [fault.what for fault in faults])
     writer = CheckedWriter(world.kafka.bootstrap, topic, PARTITIONS, rate=RATE)
     with Audience(world.url(topic), EACH, chance) as audience, writer:
-        world.topic, world.writer = topic, writer
+        world.topic, world.writer, world.gone = topic, writer, {}
         writer.wait_total(int(BEFORE * RATE), 30)
         late = audience.wait_arrived(writer.acknowledged, BACK)
         began = time.time_ns()
@@ -46,7 +46,7 @@ def episode(
         audience.wait_arrived(last, ALL)
         outcome.silence = audience.silence(began)
         for kind, client in audience.all:
-            outcome.add(kind, judge(client.events, topic, writer.sent, last))
+            outcome.add(kind, judge(client.events, topic, writer.sent, last, world.gone))
         for kind, client in late:
             outcome.harm("silent death", kind, client.describe()[:300])
     return outcome

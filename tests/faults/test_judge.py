@@ -82,6 +82,31 @@ def test_harm_is_called_by_its_word(word, events, also):
     assert word in WORDS
 
 
+def reset(wanted, resumed, reason="retention"):
+    """Return the notice that records of a partition are gone."""
+    fields = {"reason": reason, "topic": TOPIC, "partition": 0, "requested": wanted, "resumed": resumed}
+    return Received("stream-reset", json.dumps(fields), "id", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([*stream(range(5)), reset(5, 9), *stream(range(9, COUNT))], set()),
+        ([*stream(range(5)), reset(5, 8), *stream(range(9, COUNT))], {"lost", "unseen"}),
+        ([*stream(range(5)), reset(5, 11), *stream(range(11, COUNT))], {"unjustified reset", "lost", "unseen"}),
+        ([*stream(range(5)), reset(5, 9, "ahead"), *stream(range(9, COUNT))], {"unjustified reset", "lost", "unseen"}),
+        ([*stream(range(5)), reset(5, 5), *stream(range(5, COUNT))], {"unjustified reset"}),
+        ([*stream(range(9)), reset(5, 9), *stream(range(9, COUNT))], {"unjustified reset"}),
+        (stream(range(9, COUNT)), {"lost"}),
+    ],
+    ids=["told", "told of fewer", "told of more", "for no reason", "of nothing", "of what it had", "not told"],
+)  # fmt: skip
+def test_what_was_deleted_may_be_missing_where_the_client_is_told(events, words):
+    """The first ten records were deleted at some time."""
+    verdict = judge(events, TOPIC, {0: COUNT}, {0: COUNT - 1}, {0: 10})
+    assert set(verdict.found) == words
+
+
 @pytest.mark.parametrize("number", range(CYCLE))
 def test_records_of_every_kind_read_as_they_were_written(number):
     """Each number of a cycle."""

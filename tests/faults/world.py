@@ -22,11 +22,13 @@ class World:
 
     clients ── front ── Pushpin ── origin ── Django ── web_kafka ── Kafka ── relay_kafka ── relay ── publish, news ── Pushpin
 
-    `topic` and `writer` are those of the episode that is going on.
+    `topic` and `writer` are those of the episode that is going on; of each partition in `gone`, a fault has deleted what
+    was before.
     """
 
     topic: str
     writer: NumberedWriter
+    gone: dict[int, int]
 
     def __init__(self, folder: Path, topics: int) -> None:
         """Choose ports; nothing runs yet."""

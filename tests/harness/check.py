@@ -16,6 +16,7 @@ from tests.harness.kafka_admin import quiet
 from tests.harness.wait import until
 
 QUEUE = 200_000  # records that librdkafka holds until the broker has them
+LINGER = 50  # ms for which it waits for more: a request for each record would be most of what a test costs
 SHOWN = 5
 
 
@@ -143,7 +144,7 @@ class NumberedWriter:
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         more = {name.replace("_", "."): value for name, value in settings.items()}
-        base = {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 2, **quiet()}
+        base = {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": LINGER, **quiet()}
         self._producer = Producer({**base, "queue.buffering.max.messages": QUEUE, **more})
 
     @property
