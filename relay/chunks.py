@@ -6,9 +6,10 @@ id of the item before it: a client that is elsewhere does not get it, but is rep
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import orjson
 
 from kafkasse import cursor, sse, topics
 
@@ -21,8 +22,6 @@ CHUNK_BYTES = 60_000
 """Where an item ends: large enough to cost the proxy one flush, small enough to keep a slow client's queue short."""
 BODY_BYTES = 900_000
 """The largest body of one publish; Pushpin refuses 1,000,000 bytes."""
-
-_encode_text = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Item:
     tag: str
     partition: int
     position: int
-    body: str | None
+    body: bytes | None
     records: int
     size: int
 
@@ -104,30 +103,31 @@ def build(run: Run, prefix: str = "") -> Iterator[Item]:
 def _item(run: Run, channel: str, previous: int, position: int, events: list[str]) -> Item:
     places = cursor.encode_number(previous), cursor.encode_number(position)
     body = _chained(channel, *places, "".join(events))
-    size = len(body.encode()) + 1
+    size = len(body) + 1
     fits = size <= BODY_BYTES
     sent = body if fits else None
     return Item(run.topic, run.tag, run.partition, position, sent, len(events), size if fits else 0)
 
 
-def _chained(channel: str, previous: str, place: str, content: str) -> str:
+def _chained(channel: str, previous: str, place: str, content: str) -> bytes:
     """Return the item that brings the clients of a channel from one place to another."""
-    return (
+    head = (
         f'{{"channel":"{channel}","id":"{place}","prev-id":"{previous}",'
-        f'"formats":{{"http-stream":{{"content-filters":["build-id"],"content":{_encode_text(content)}}}}}}}'
+        f'"formats":{{"http-stream":{{"content-filters":["build-id"],"content":'
     )
+    return head.encode() + orjson.dumps(content) + b"}}}"
 
 
-def hint(topic: str, prefix: str = "") -> str:
+def hint(topic: str, prefix: str = "") -> bytes:
     """Return the item on which every hold of a topic asks at once what it misses.
 
     It goes over the control channel: on a chained one the proxy drops an item without an id that arrives during a refill.
     """
     channel = prefix + topics.control_channel(topic)
-    return f'{{"channel":"{channel}","formats":{{"http-stream":{{"action":"hint"}}}}}}'
+    return f'{{"channel":"{channel}","formats":{{"http-stream":{{"action":"hint"}}}}}}'.encode()
 
 
-def forget(topic: str, tag: str, partition: int, prefix: str = "") -> str:
+def forget(topic: str, tag: str, partition: int, prefix: str = "") -> bytes:
     """Return the item on which the proxy forgets the id that came last on a partition's channel.
 
     An item that does not follow that id is held back for a second or more, in the hope for what lies between, and all that
@@ -135,10 +135,10 @@ def forget(topic: str, tag: str, partition: int, prefix: str = "") -> str:
     is touched by it: it has a format for which nobody is held (Pushpin's sequencer.cpp, 1.36 to 1.41).
     """
     channel = prefix + topics.channel(topic, tag, partition)
-    return f'{{"channel":"{channel}","formats":{{"http-response":{{"action":"hint"}}}}}}'
+    return f'{{"channel":"{channel}","formats":{{"http-response":{{"action":"hint"}}}}}}'.encode()
 
 
-def reminder(topic: str, tag: str, partition: int, position: int, prefix: str = "") -> str:
+def reminder(topic: str, tag: str, partition: int, position: int, prefix: str = "") -> bytes:
     """Return an item without records: a client at `position` gets a comment, any other one is repaired from the log."""
     channel, place = prefix + topics.channel(topic, tag, partition), cursor.encode_number(position)
     return _chained(channel, place, place, sse.KEEP_ALIVE)
@@ -158,6 +158,6 @@ def batches(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield batch
 
 
-def body(items: Iterable[str]) -> str:
+def body(items: Iterable[bytes]) -> bytes:
     """Return the body of one publish."""
-    return f'{{"items":[{",".join(items)}]}}'
+    return b'{"items":[' + b",".join(items) + b"]}"

@@ -33,7 +33,7 @@ class RefusedError(PublishError):
 class Publisher(Protocol):
     """What the runner needs of a publisher."""
 
-    def publish(self, body: str) -> None:
+    def publish(self, body: bytes) -> None:
         """Return once a proxy has accepted `body`, a JSON document with GRIP items.
 
         Blocks for as long as the time-out allows.  Raises `RefusedError` where no attempt can ever succeed, and
@@ -94,28 +94,27 @@ class HTTPPublisher:
         self._down: set[Proxy] = set()
         self._threads = ThreadPoolExecutor(len(self._proxies), thread_name_prefix="relay-publish")
 
-    def publish(self, body: str) -> None:
+    def publish(self, body: bytes) -> None:
         """Send `body` to all proxies at once; see `Publisher.publish`."""
-        content = body.encode()
-        errors = [self._attempt(self._proxies[0], content)] if len(self._proxies) == 1 else self._all(content)
+        errors = [self._attempt(self._proxies[0], body)] if len(self._proxies) == 1 else self._all(body)
         if all(errors):
             raise next((error for error in errors if isinstance(error, RefusedError)), errors[0])  # type: ignore[misc]
 
-    def _all(self, content: bytes) -> list[PublishError | None]:
+    def _all(self, body: bytes) -> list[PublishError | None]:
         """Return what came of it at the proxies that are up; at all of them when it is accepted nowhere else."""
         up = [proxy for proxy in self._proxies if proxy not in self._down]
         idle = [each for each in self._proxies if each not in self._attempts or self._attempts[each].done()]
         for proxy in idle:
-            self._attempts[proxy] = self._threads.submit(self._attempt, proxy, content)
+            self._attempts[proxy] = self._threads.submit(self._attempt, proxy, body)
         errors = [self._attempts[proxy].result() for proxy in idle if proxy in up]
         if all(errors):
             errors += [self._attempts[proxy].result() for proxy in idle if proxy not in up]
         return errors or [PublishError("every proxy is still busy with an earlier publish")]
 
-    def _attempt(self, proxy: Proxy, content: bytes) -> PublishError | None:
+    def _attempt(self, proxy: Proxy, body: bytes) -> PublishError | None:
         """Return what went wrong, if anything; say when a proxy goes and comes back, once each."""
         try:
-            proxy.post(content)
+            proxy.post(body)
         except PublishError as error:
             if proxy not in self._down and not isinstance(error, RefusedError):
                 self._down.add(proxy)

@@ -174,7 +174,7 @@ class Runner:
         mine = self.source.positions()
         self._tell(self._reminders(self.reminders.due(mine.keys(), self.clock())))
 
-    def _reminders(self, keys: Iterable[Key]) -> Iterator[str]:
+    def _reminders(self, keys: Iterable[Key]) -> Iterator[bytes]:
         """Yield the items that say how far partitions are.  All that has been read of them is published by now."""
         positions = self.source.positions()
         for topic, partition in keys:
@@ -235,7 +235,7 @@ class Runner:
         self.totals.items += len(batch)
         return True
 
-    def _publish(self, body: str) -> bool:
+    def _publish(self, body: bytes) -> bool:
         """Publish, trying on for as long as it takes; return False when a stop came first."""
         backoff = SHORTEST_BACKOFF
         while True:
@@ -259,7 +259,7 @@ class Runner:
         self.totals.publishes += 1
         self.totals.last_publish = ended
 
-    def _tell(self, items: Iterable[str]) -> None:
+    def _tell(self, items: Iterable[bytes]) -> None:
         """Publish what no client is delivered; if it gets lost, holds ask by themselves after a while."""
         told = list(items)
         for begin in range(0, len(told), MOST_TOLD):

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from kafkasse.catalog import Catalog
 from kafkasse.exceptions import FencedError, KafkaUnavailableError
 from kafkasse.offsets import EARLIEST, Committed, committed, ends
-from kafkasse.positions import headers_of, refused
+from kafkasse.positions import refused
 from relay import chunks
 from relay.chunks import Run
 from relay.commits import Commits
@@ -25,6 +25,7 @@ from relay.complaints import SILENT, Complaints, retried
 from relay.connection import Connection
 from relay.consumer_config import DEFAULTS, OWNED, TIMEOUT
 from relay.membership import Membership
+from relay.records import by_partition
 from relay.resting import Resting, places, read_from
 from relay.seeding import seed
 from relay.tags import Tags
@@ -122,19 +123,8 @@ class Source:
         if not held:
             return []
         # Asking for many with a time-out would wait for as many; what has been fetched by now is what we want.
-        found: dict[Any, list[Any]] = {}
-        for message in [*held, *self._consumer.consume(MAX_RECORDS, 0)]:
-            if message.error():
-                # What was read before a reset belongs to a log that is no more.
-                if self._take_error(message):
-                    found.pop((message.topic(), message.partition()), None)
-                continue
-            value: bytes | None = message.value()
-            # Only a tombstone shows its key and headers; to unpack them for each record would cost a third.
-            more = (message.key(), headers_of(message)) if value is None else (None, None)
-            found.setdefault((message.topic(), message.partition()), []).append(
-                (message.offset(), value, *more)
-            )
+        # What was read before a reset belongs to a log that is no more.
+        found = by_partition([*held, *self._consumer.consume(MAX_RECORDS, 0)], self._take_error)
         return [run for key, records in found.items() if (run := self._run(key, records))]
 
     def _run(self, key: Key, records: list[Any]) -> Run | None:

@@ -15,7 +15,7 @@ from relay.publisher import HTTPPublisher, RefusedError
 from tests.fakes import StubProxy, down, seconds_of
 from tests.harness.wait import until
 
-BODY = '{"items":[{"channel":"orders:0","id":"2","prev-id":"1","formats":{"http-stream":{"content":"é%%"}}}]}'
+BODY = '{"items":[{"channel":"orders:0","id":"2","prev-id":"1","formats":{"http-stream":{"content":"é%%"}}}]}'.encode()
 KEY = "a-key-of-more-than-thirty-two-bytes-for-sha256"
 TIMEOUT = 0.5
 
@@ -59,7 +59,7 @@ def test_publish_accepted_sends_the_body_as_it_is(proxy):
     """One POST to publish/, as JSON, in UTF-8."""
     publisher_for(proxy.url).publish(BODY)
     (request,) = proxy.requests
-    assert (request.path, request.body.decode()) == ("/publish/", BODY)
+    assert (request.path, request.body) == ("/publish/", BODY)
     assert request.headers["Content-Type"] == "application/json"
 
 

@@ -360,7 +360,7 @@ def test_topic_created_again_is_read_by_a_new_consumer_and_told(reading, consume
     consumer.messages = [Message(5)]
     (run,) = reading.read(0.1)
     reading._commits.under_way = True  # noqa: SLF001
-    reading.commit([chunks.Item("orders", run.tag, 0, 6, "{}", 1, 2)])
+    reading.commit([chunks.Item("orders", run.tag, 0, 6, b"{}", 1, 2)])
     monkeypatch.setattr(reading._tags, "changed", lambda _names, _now: {"orders"})  # noqa: SLF001
     new = FakeConsumer({})
     monkeypatch.setattr(source, "Consumer", lambda _config: new)
