@@ -115,7 +115,7 @@ def page(
     if unread:
         with readers().reader() as consumer:
             try:
-                _Reading(consumer, found, stop, unread, max_bytes, frame, max_records, headers).run()
+                _Reading(consumer, found, start, stop, unread, max_bytes, frame, max_records, headers).run()
             except KafkaException as error:
                 raise KafkaUnavailableError from error
             finally:
@@ -132,6 +132,7 @@ class _Reading:
 
     consumer: Consumer
     found: Page
+    start: Mapping[Key, int]
     stop: Mapping[Key, int]
     unread: set[Key]
     max_bytes: int
@@ -139,27 +140,27 @@ class _Reading:
     max_records: int
     headers: bool
     is_full: bool = False
+    has_moved: bool = False
 
     def run(self) -> None:
         """Read until every partition is done, the page is full, or its time is up (an error when it is then empty)."""
         end = time.monotonic() + deadline.left(PAGE_SECONDS)
         self._assign()
-        while self.unread and not self.is_full:
-            messages = self.consumer.consume(500, 0) or self._wait(end)
-            if not messages:
-                if not self.found.records:
-                    raise KafkaUnavailableError
-                return
-            lost = len(self.found.lost)
+        while self.unread and (messages := self.consumer.consume(500, 0) or self._wait(end)):
             for message in messages:
                 self._take(message)
                 if self.is_full:
                     return
-            if len(self.found.lost) > lost:
+            if self.has_moved:
+                if time.monotonic() > end:
+                    break
                 self._assign()
+        if self.unread and not self.found.records:
+            raise KafkaUnavailableError
 
     def _assign(self) -> None:
         """Read on from where each partition is now."""
+        self.has_moved = False
         positions = self.found.positions
         self.consumer.assign([TopicPartition(*key, positions[key]) for key in sorted(self.unread)])
 
@@ -209,7 +210,7 @@ class _Reading:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own name for it
             self._take_end(key, offset)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
-            self._go_on_where_the_log_begins(key)
+            self._take_reset(key)
         elif error.fatal() or error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             raise KafkaUnavailableError(error.str())
 
@@ -223,10 +224,21 @@ class _Reading:
         elif positions.lookup().ends([key], offsets.LATEST)[key] <= end:
             self.unread.discard(key)
 
-    def _go_on_where_the_log_begins(self, key: Key) -> None:
-        """Skip to the first record that is still there, or to `stop` when none before it is."""
-        begin = positions.lookup().ends([key], offsets.EARLIEST)[key]
-        self.found.lost[key] = (self.found.positions[key], begin)
+    def _take_reset(self, key: Key) -> None:
+        """Skip to the first record that is still there, or to `stop` when none before it is.
+
+        Nothing is gone where the log has the position: librdkafka may say so of an assignment that is no more.  What is
+        gone behind records of this page has to be told behind them: the next page finds it.
+        """
+        at, ends = self.found.positions[key], positions.lookup().ends
+        begin = ends([key], offsets.EARLIEST)[key]
+        self.has_moved = True
+        if begin <= at <= ends([key], offsets.LATEST)[key]:
+            return
+        if at != self.start[key]:
+            self.is_full = True
+            return
+        self.found.lost[key] = (at, begin)
         self.found.positions[key] = begin
         if begin >= self.stop[key]:
             self.unread.discard(key)
