@@ -17,8 +17,7 @@ from tests.harness.processes import Process, listening
 
 READY_TIMEOUT = 60.0
 STOP_TIMEOUT = 20.0
-# The internal topics of a single broker have one replica, and everything that usually waits minutes waits moments;
-# two records a second that say that nothing happens are work for an idle broker.
+# The internal topics of a single broker have one replica, and everything that usually waits minutes waits moments.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -41,7 +40,6 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
-metadata.max.idle.interval.ms=0
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=500
 log.initial.task.delay.ms=500
