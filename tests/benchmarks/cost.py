@@ -1,6 +1,6 @@
 """CPU seconds and peak memory of the processes of a chain."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,14 +34,19 @@ def peak(pid: int | str = "self") -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
-def snapshot(processes: Iterable[Process]) -> dict[str, Cost]:
-    """Return the cost of each process and of its children, so that Pushpin's handler is told from its proxy."""
-    found: dict[str, Cost] = {}
+def uses(processes: Iterable[Process]) -> Iterator[tuple[str, int, usage.Use]]:
+    """Yield name, id and use of each process and of its children, so that Pushpin's handler is told from its proxy."""
     for process in processes:
         for pid, use in usage.of_session(process.pid).items():
-            name = process.name if pid == process.pid else use.program
-            known = found.get(name, Cost(0, 0))
-            found[name] = Cost(known.cpu + use.cpu, known.peak + peak(pid))
+            yield process.name if pid == process.pid else use.program, pid, use
+
+
+def snapshot(processes: Iterable[Process]) -> dict[str, Cost]:
+    """Return the cost of each process and of its children."""
+    found: dict[str, Cost] = {}
+    for name, pid, use in uses(processes):
+        known = found.get(name, Cost(0, 0))
+        found[name] = Cost(known.cpu + use.cpu, known.peak + peak(pid))
     return found
 
 

@@ -10,13 +10,12 @@ import json
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.chains import CHAINS, Chain, broker
-from tests.benchmarks.cost import RUNNER
+from tests.benchmarks.cost import RUNNER, uses
 from tests.benchmarks.names import FASTAPI, OURS, PLAIN
-from tests.benchmarks.report import machine, markers, write_between_markers
+from tests.benchmarks.report import add_markdown, machine, show
 from tests.benchmarks.run import CONNECTS_PER_S, USED, explained, warm_up, writing
 from tests.benchmarks.swarm import Load, Swarm
 from tests.benchmarks.workloads import Workload
@@ -52,18 +51,14 @@ class Held:
         ]
 
 
-def uses(chain: Chain) -> dict[str, usage.Use]:
+def uses_now(chain: Chain) -> dict[str, usage.Use]:
     """Return what each process of the chain uses now, but not the broker, and not Pushpin's idle runner."""
-    found = {}
-    for process in chain.processes[:-1]:
-        for pid, use in usage.of_session(process.pid).items():
-            found[process.name if pid == process.pid else use.program] = use
-    return {name: use for name, use in found.items() if name != RUNNER}
+    return {name: use for name, _pid, use in uses(chain.processes[:-1]) if name != RUNNER}
 
 
 def hold(chain: Chain, clients: int, seconds: float) -> Held:
     """Have clients listen to nothing for some seconds, and then to one record."""
-    before = uses(chain)
+    before = uses_now(chain)
     load = Load(
         chain.port,
         f"/events/{chain.topic}/",
@@ -77,9 +72,9 @@ def hold(chain: Chain, clients: int, seconds: float) -> Held:
     with Swarm(load) as swarm:
         swarm.wait_ready()
         time.sleep(SETTLED)
-        begin, began = uses(chain), time.monotonic()
+        begin, began = uses_now(chain), time.monotonic()
         time.sleep(seconds)
-        end, took = uses(chain), time.monotonic() - began
+        end, took = uses_now(chain), time.monotonic() - began
         writing(chain, chain.topic, Plan(1, start=USED.records // USED.partitions)).communicate()
         counted = swarm.result()
     return Held(chain.name, before, begin, end, took, counted)
@@ -90,9 +85,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--clients", type=int, default=5000)
     parser.add_argument("--seconds", type=int, default=60, help="for how long they hear nothing")
-    parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write the table between its two markers"
-    )
+    add_markdown(parser)
     return parser.parse_args()
 
 
@@ -120,9 +113,7 @@ def main() -> int:
             f"\nThen one record was written, and reached: {got}.\n",
         ]
     )
-    print(text)
-    if asked.markdown:
-        write_between_markers(asked.markdown, text, markers("holds"))
+    show(text, asked.markdown, "holds")
     return 0 if found[0].counted["complete"] == asked.clients else 1
 
 

@@ -9,14 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.benchmarks.chains import broker
 from tests.benchmarks.cost import snapshot
-from tests.benchmarks.report import machine, markers, write_between_markers
+from tests.benchmarks.report import add_markdown, machine, show
 from tests.benchmarks.writer import Plan, Writer
 from tests.harness.environment import PYTHON, clean
 from tests.harness.kafka import KafkaBroker
@@ -78,18 +78,12 @@ def measure(kafka: KafkaBroker, folder: Path, records: int) -> dict[str, Figures
     topic = kafka.create_topic("heard")
     with sink() as url:
         options = Options(relay_env={"GRIP_URL": url, "KAFKASSE_TOPIC_PATTERN": topic})
-        stack = Stack(kafka, folder / "heard", options)
-        try:
+        with closing(Stack(kafka, folder / "heard", options)) as stack:
             found["everybody"] = catch_up(kafka, stack, topic, records)
-        finally:
-            stack.close()
     topic = kafka.create_topic("unheard")
-    stack = Stack(kafka, folder / "unheard", Options(env={"KAFKASSE_TOPIC_PATTERN": topic}))
-    try:
+    with closing(Stack(kafka, folder / "unheard", Options(env={"KAFKASSE_TOPIC_PATTERN": topic}))) as stack:
         stack.pushpin.start()
         found["nobody"] = catch_up(kafka, stack, topic, records)
-    finally:
-        stack.close()
     return found
 
 
@@ -112,9 +106,7 @@ def options() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--records", type=int, default=2_000_000, help="how many are written; 128 bytes each")
-    parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write the table between its two markers"
-    )
+    add_markdown(parser)
     parser.add_argument("--sink", type=int, metavar="PORT", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -128,9 +120,7 @@ def main() -> int:
         found = measure(kafka, Path(folder), asked.records)
     rows = [figures.row(who) for who, figures in found.items()]
     text = "\n".join([f"{machine()}. Records of 128 bytes, 4 partitions.\n", HEAD, *rows, ""])
-    print(text)
-    if asked.markdown:
-        write_between_markers(asked.markdown, text, markers("relay"))
+    show(text, asked.markdown, "relay")
     return 0
 
 

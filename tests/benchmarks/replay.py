@@ -8,11 +8,10 @@ import argparse
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.chains import Chain, broker, ours
-from tests.benchmarks.report import figure, machine, markers, missing, write_between_markers
+from tests.benchmarks.report import add_markdown, figure, machine, missing, show
 from tests.benchmarks.run import CONNECTS_PER_S, SETTLING, USED, explained, warm_up, writing
 from tests.benchmarks.swarm import Load, Swarm
 from tests.benchmarks.workloads import Workload, continuous
@@ -57,9 +56,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--replays", type=int, default=50, help="clients that read the past")
     parser.add_argument("--gigabytes", type=float, default=1.0, help="how much past there is")
     parser.add_argument("--seconds", type=int, default=30, help="for how long each of the two is measured")
-    parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write the table between its two markers"
-    )
+    add_markdown(parser)
     return parser.parse_args()
 
 
@@ -98,9 +95,7 @@ def main() -> int:
             f"\nThe 99th percentile is {beside['p99_ms'] / alone['p99_ms']:.1f} times as high beside them.\n",
         ]
     )
-    print(text)
-    if asked.markdown:
-        write_between_markers(asked.markdown, text, markers("replay"))
+    show(text, asked.markdown, "replay")
     return 0 if continuous(alone) and continuous(beside) else 1
 
 

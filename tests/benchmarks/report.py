@@ -1,5 +1,6 @@
 """The figures as Markdown: a table of what the clients counted, a table of what it cost, and on which machine."""
 
+import argparse
 import datetime as dt
 import os
 import platform
@@ -191,3 +192,17 @@ def write_between_markers(path: Path, text: str, around: tuple[str, str]) -> Non
     if not (begin and end):
         raise ValueError(f"{path} has no {around[0]} and {around[1]} after it")
     path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
+
+
+def add_markdown(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where `show` writes."""
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the table between its two markers"
+    )
+
+
+def show(text: str, page: Path | None, block: str) -> None:
+    """Print a text, and write it to a block of a page, if there is one to write to."""
+    print(text)
+    if page:
+        write_between_markers(page, text, markers(block))

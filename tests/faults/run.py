@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.benchmarks.report import add_markdown
 from tests.faults.audience import Audience
 from tests.faults.faults import FAULTS, Fault
 from tests.faults.judge import judge
@@ -106,9 +107,7 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="half of them, in less than four minutes")
     parser.add_argument("--thorough", action="store_true", help="longer, and more often")
-    parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write the table between its two markers"
-    )
+    add_markdown(parser)
     return parser.parse_args()
 
 
