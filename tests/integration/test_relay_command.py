@@ -14,7 +14,7 @@ from tests.harness.environment import PROJECT, clean, manage
 from tests.harness.processes import Process
 from tests.harness.wait import until
 
-# Whole processes, whose time is promised: among those that have a processor each.
+# Whole processes, whose time is promised.
 pytestmark = pytest.mark.acceptance
 
 SOON = 15.0
@@ -122,6 +122,7 @@ def test_relay_with_a_proxy_that_hangs_ends_in_time(mock_kafka, proxy, relay):
 KAFKA = '{"bootstrap.servers": "localhost:9092", "group.id": "mygroup"}'
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("changes", "variable"),
     [

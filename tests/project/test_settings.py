@@ -169,6 +169,8 @@ def test_settings_cors_origins(load):
     assert (found["CORS_ALLOWED_ORIGINS"], found["CORS_ALLOW_ALL_ORIGINS"]) == ([], True)
 
 
+@pytest.mark.acceptance
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("name", "value"),
     [
