@@ -151,7 +151,9 @@ def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> Ht
     body = sse.escape(body)
     if not page.complete:
         return _next_page(stream, page.positions, body)
-    timeout = None if page.positions.keys() <= _held(named).keys() else AT_ONCE
+    # A topic that was created again has other channels.
+    here = {topic: each for topic, each in named.items() if each[0] == known.tags[topic]}
+    timeout = None if page.positions.keys() <= _held(here).keys() else AT_ONCE
     return _hold(request, stream, known, page.positions, body, timeout=timeout)
 
 

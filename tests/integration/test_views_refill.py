@@ -9,6 +9,7 @@ import jwt
 import pytest
 
 from kafkasse import cursor, grip
+from kafkasse.topics import control_channel
 from relay import chunks
 from tests.harness.cursors import chained, channels_of, event_id, positions_of
 from tests.integration import views_kit
@@ -324,6 +325,14 @@ def test_refill_new_partition_joins_the_hold(cluster, topic):
     cluster.commit(topic, {1: 3})
     proxy.refill()
     assert places(proxy.records()) == {0: [0, 1, 2], 1: [0, 1, 2]}
+
+
+def test_refill_topic_created_again_joins_its_channels(held, topic):
+    """They are others than those of the old one; what comes there before the client is subscribed would be missed."""
+    held.places = {name.replace(cursor.tag(topic), cursor.tag("x")): at for name, at in held.places.items()}
+    held.refill()
+    assert held.places.keys() == set(channels_of(topic, (0, 1))) - {control_channel(topic)}
+    assert [answer.timeout for answer in held.answers[-2:]] == [0, 29]
 
 
 def test_refill_retention_took_what_is_missing_says_so(cluster, held, topic):
