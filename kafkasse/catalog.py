@@ -6,6 +6,7 @@ two apart by an id (KIP-516, brokers from 2.8 on), and so does the tag that stan
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from kafkasse import cursor
+from kafkasse.renewal import Renewal, give_up, is_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,6 +49,7 @@ class Catalog:
         self._consumer = consumer
         self._config = {**config, "log_level": 0}
         self._admin: AdminClient | None = None
+        self._renewal = Renewal()
         self._mock: bool | None = None
 
     def topics(self, names: Iterable[str], timeout: float) -> dict[str, Topic]:
@@ -56,17 +59,31 @@ class Catalog:
             self._mock = is_mock(self._consumer.list_topics(asked[0], timeout))
         if self._mock:
             return self._without_ids(asked, timeout)
-        return collected(self.ask(asked, timeout), timeout)
+        return self.collected(self.ask(asked, timeout), timeout)
 
     def ask(self, names: Iterable[str], timeout: float) -> dict[str, Future[Any]]:
         """Return the answers to come, by name; none from a mock cluster.  `collected` reads them."""
         if self._mock or not (asked := list(names)):
             return {}
         if self._admin is None:
-            self._admin = AdminClient(self._config)
+            self._admin, self._renewal = AdminClient(self._config), Renewal()
         found: dict[str, Future[Any]] = self._admin.describe_topics(
             TopicCollection(asked), request_timeout=timeout
         )
+        return found
+
+    def collected(self, answers: Mapping[str, Future[Any]], timeout: float) -> dict[str, Topic]:
+        """Return the topics that exist, of those that `ask` asked for."""
+        try:
+            found = _collected(answers, timeout)
+        except KafkaException as error:
+            if is_answer(error):
+                self._renewal.came()
+            elif self._renewal.missing(time.monotonic()):
+                give_up(self._admin)
+                self._admin = None
+            raise
+        self._renewal.came()
         return found
 
     def _without_ids(self, names: Iterable[str], timeout: float) -> dict[str, Topic]:
@@ -80,8 +97,7 @@ class Catalog:
         return found
 
 
-def collected(answers: Mapping[str, Future[Any]], timeout: float) -> dict[str, Topic]:
-    """Return the topics that exist, of those that `Catalog.ask` asked for."""
+def _collected(answers: Mapping[str, Future[Any]], timeout: float) -> dict[str, Topic]:
     if wait(answers.values(), timeout).not_done:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own name for it
     found = {}

@@ -22,6 +22,7 @@ from kafkasse.conf import conf
 from kafkasse.exceptions import ConfigurationError, KafkaUnavailableError
 from kafkasse.offsets import LATEST, committed, ends, offsets
 from kafkasse.once import Once
+from kafkasse.renewal import Renewal, give_up, is_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -115,13 +116,17 @@ class Lookup:
     """
 
     def __init__(self) -> None:
-        self._consumer = consumer()
-        self._catalog = Catalog(self._consumer, {**DEFAULTS, **_theirs()})
+        self._open()
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafkasse-lookup")
         self._waiting: dict[tuple[str, ...], Future[Known]] = {}
+        self._failure: Exception | None = None
+
+    def _open(self) -> None:
+        self._consumer = consumer()
+        self._catalog = Catalog(self._consumer, {**DEFAULTS, **_theirs()})
         self._heard: dict[str, Topic] = {}
-        self._away = False
+        self._renewal = Renewal()
 
     def committed(self, names: tuple[str, ...]) -> Known:
         """Return what is known of the topics that are called so."""
@@ -130,8 +135,10 @@ class Lookup:
                 self._thread.submit(self._answer)
             future = self._waiting.setdefault(names, Future())
         try:
-            return future.result(deadline.left(AWAY_SECONDS if self._away else deadline.SECONDS))
-        except (FutureTimeoutError, KafkaException) as error:
+            return future.result(deadline.left(AWAY_SECONDS if self._failure else deadline.SECONDS))
+        except FutureTimeoutError as error:
+            raise KafkaUnavailableError from self._failure or error
+        except KafkaException as error:
             raise KafkaUnavailableError from error
 
     def ends(self, partitions: Iterable[Key], which: int) -> dict[Key, int]:
@@ -158,13 +165,23 @@ class Lookup:
             with deadline.begun():
                 answers = self._ask(list(asked))
         except Exception as error:  # noqa: BLE001 - handed to those who wait
-            self._away = True
+            self._failure = error
             for future in asked.values():
                 future.set_exception(error)
+            self._renew_after(error)
         else:
-            self._away = False
+            self._failure = None
+            self._renewal.came()
             for names, future in asked.items():
                 future.set_result(answers[names])
+
+    def _renew_after(self, error: Exception) -> None:
+        """Ask by other clients from now on, where these get no answers any more."""
+        is_silence = isinstance(error, KafkaException) and not is_answer(error)
+        if is_silence and self._renewal.missing(time.monotonic()):
+            logger.warning("Kafka has not answered for long: asking anew", extra={"action": "renew"})
+            give_up(self._consumer, self._catalog)
+            self._open()
 
     def _ask(self, asked: list[tuple[str, ...]]) -> dict[tuple[str, ...], Known]:
         """Ask for all topics at once, then for all positions."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from kafkasse.exceptions import FencedError
+from kafkasse.renewal import Renewal
 from relay.complaints import REFUSALS, Complaints
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
 logger = logging.getLogger(__name__)
+
+DOUBT_SECONDS = 5.0
+"""How often a consumer without partitions is asked whether it reaches the brokers: it may not say so by itself."""
 
 
 class Connection:
@@ -24,6 +29,8 @@ class Connection:
         self._fatal: KafkaError | None = None
         self._started = False
         self._unreachable = False
+        self._renewal = Renewal()
+        self._next_question = time.monotonic() + DOUBT_SECONDS
 
     def started(self) -> None:
         """Take note that Kafka has answered for the first time; until then the runner says that it does not."""
@@ -37,22 +44,43 @@ class Connection:
         """Take note of an error, from librdkafka's callback."""
         if error.fatal():
             self._fatal = error
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN and not self._unreachable:  # noqa: SLF001
-            self._unreachable = True
-            if self._started:
-                logger.warning("Kafka cannot be reached, trying on", extra={"action": "connect"})
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
+            self._is_away()
         elif error.code() in REFUSALS:
             self._complaints.say(error)
 
-    def look_after(self, consumer: Consumer, message: Message | None = None) -> None:
-        """Raise what is fatal; say it when Kafka has come back, as `message` may prove."""
+    def _is_away(self) -> None:
+        if self._started and not self._unreachable:
+            logger.warning("Kafka cannot be reached, trying on", extra={"action": "connect"})
+        self._unreachable = True
+
+    def look_after(
+        self, consumer: Consumer, message: Message | None = None, *, has_partitions: bool = True
+    ) -> bool:
+        """Say whether the consumer is to be made anew; raise what is fatal.
+
+        When Kafka has come back, as `message` may prove, that is logged.
+        """
         if self._fatal and self._fatal.code() == KafkaError.FENCED_INSTANCE_ID:
             raise FencedError
         if self._fatal:
             raise KafkaException(self._fatal)
-        if self._unreachable and ((message is not None and not message.error()) or _answers(consumer)):
-            self._unreachable = False
-            logger.info("Kafka is back", extra={"action": "connect"})
+        now = time.monotonic()
+        is_fine = message is not None and not message.error()
+        if not self._unreachable and (is_fine or has_partitions):
+            self._renewal.came()
+            return False
+        if not self._unreachable and now < self._next_question:
+            return False
+        self._next_question = now + DOUBT_SECONDS
+        if is_fine or _answers(consumer):
+            self._renewal.came()
+            if self._unreachable:
+                self._unreachable = False
+                logger.info("Kafka is back", extra={"action": "connect"})
+            return False
+        self._is_away()
+        return self._renewal.missing(now)
 
 
 def _answers(consumer: Consumer) -> bool:

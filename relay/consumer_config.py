@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import Consumer, KafkaException
+
+from kafkasse.positions import refused
+from relay.complaints import SILENT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TIMEOUT = 2.0
 """Seconds after which Kafka counts as absent; a stop at the start is noticed only then, and is to end within 5."""
@@ -35,3 +43,15 @@ OWNED: dict[str, Any] = {
     "allow.auto.create.topics": False,
     "topic.blacklist": "^__,^_schemas$,^_schema_encoders$,^_confluent,^_redpanda",
 }
+
+
+def member(config: Mapping[str, Any], instance: str, callbacks: Mapping[str, Any]) -> Consumer:
+    """Return a consumer that is to be a static member of the group; `callbacks` are librdkafka's.
+
+    Raises `ConfigurationError` for a setting that librdkafka does not know or take.
+    """
+    owned = {**OWNED, "group.instance.id": instance, "logger": SILENT}
+    try:
+        return Consumer({**config, **owned, **callbacks})
+    except (KafkaException, TypeError, ValueError) as error:
+        raise refused(error) from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from kafkasse.offsets import LATEST, ends
+from kafkasse.renewal import Renewal, give_up, is_answer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -33,6 +34,7 @@ class Resting:
     def __init__(self, consumer: Consumer, config: dict[str, Any]) -> None:
         self._consumer, self._config = consumer, config
         self._asking: Consumer | None = None
+        self._renewal = Renewal()
         self._keys: set[Key] = set()
         self._changed: set[Key] = set()
         self._thread = ThreadPoolExecutor(1, "relay-ends")
@@ -90,13 +92,20 @@ class Resting:
 
     def _look(self, partitions: list[TopicPartition]) -> dict[Key, int]:
         if self._asking is None:
-            self._asking = Consumer(self._config)
+            self._asking, self._renewal = Consumer(self._config), Renewal()
         began = time.monotonic()
         try:
             # For readers of committed records, a log ends where the first open transaction begins.
-            return ends(self._asking, partitions, LATEST, TIMEOUT)
+            found = ends(self._asking, partitions, LATEST, TIMEOUT)
+        except KafkaException as error:
+            if not is_answer(error) and self._renewal.missing(time.monotonic()):
+                give_up(self._asking)
+                self._asking = None
+            raise
         finally:
             self._took = time.monotonic() - began
+        self._renewal.came()
+        return found
 
     def close(self) -> None:
         """Wait for the look under way, and end what it takes."""

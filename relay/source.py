@@ -17,13 +17,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from kafkasse.catalog import Catalog
 from kafkasse.exceptions import FencedError, KafkaUnavailableError
 from kafkasse.offsets import EARLIEST, Committed, committed, ends
-from kafkasse.positions import refused
 from relay import chunks
 from relay.chunks import Run
 from relay.commits import Commits
 from relay.complaints import SILENT, Complaints, retried
 from relay.connection import Connection
-from relay.consumer_config import DEFAULTS, OWNED, TIMEOUT
+from relay.consumer_config import DEFAULTS, OWNED, TIMEOUT, member
 from relay.membership import Membership
 from relay.records import by_partition
 from relay.resting import Resting, places, read_from
@@ -63,13 +62,8 @@ class Source:
     def _open(self) -> None:
         # A late error of an earlier consumer is none of this one's.
         self._connection, self._commits = Connection(self._complaints), Commits()
-        callbacks = {"error_cb": self._connection.take, "on_commit": self._commits.answered, "logger": SILENT}
-        try:
-            self._consumer = Consumer(
-                {**self._config, **OWNED, "group.instance.id": self._instance, **callbacks}
-            )
-        except (KafkaException, TypeError, ValueError) as error:
-            raise refused(error) from error
+        callbacks = {"error_cb": self._connection.take, "on_commit": self._commits.answered}
+        self._consumer = member(self._config, self._instance, callbacks)
         self._tags = Tags(Catalog(self._consumer, self._config))
         self._resting = Resting(self._consumer, {**self._config, **OWNED, "logger": SILENT})
         told = self._on_assign, self._on_revoke, self._on_lost
@@ -94,15 +88,20 @@ class Source:
 
     def close(self) -> None:
         """Commit what is published and end the session; blocks for some 100 ms, or 3 s when Kafka is away."""
-        # In a thread: librdkafka waits for a commit that nobody will answer.
-        closing = threading.Thread(target=self._close, daemon=True)
-        closing.start()
-        closing.join(CLOSE_SECONDS)
+        self._end().join(CLOSE_SECONDS)
 
-    def _close(self) -> None:
-        self._resting.close()
-        self._commits.finish(self._consumer, CLOSE_SECONDS / 2)
-        self._consumer.close()
+    def _end(self) -> threading.Thread:
+        """End the session in a thread: librdkafka waits for a commit that nobody will answer."""
+        resting, commits, consumer = self._resting, self._commits, self._consumer
+
+        def end() -> None:
+            resting.close()
+            commits.finish(consumer, CLOSE_SECONDS / 2)
+            consumer.close()
+
+        ending = threading.Thread(target=end, daemon=True)
+        ending.start()
+        return ending
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -117,7 +116,8 @@ class Source:
         patience = COMMIT_SECONDS if self._commits.under_way else timeout
         first = self._consumer.poll(0 if self._held else patience)
         self._commits.send(self._consumer)
-        self._connection.look_after(self._consumer, first)
+        if self._connection.look_after(self._consumer, first, has_partitions=bool(self._positions)):
+            self._renew()
         self._membership.renew(has_partitions=bool(self._positions))
         held, self._held = self._held + ([] if first is None else [first]), []
         if not held:
@@ -204,7 +204,7 @@ class Source:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Start each partition at its committed position; at its first record where there is none."""
-        if self._stop.is_set():
+        if self._stop.is_set() or consumer is not self._consumer:
             consumer.incremental_assign(partitions)  # for the group's sake: nothing is read any more
             return
         found = retried(lambda: self._committed(consumer, partitions), self._stop)
@@ -225,14 +225,17 @@ class Source:
         self._tags.learn({each.topic for each in partitions})
         return committed(consumer, partitions, TIMEOUT, self._tags.known)
 
-    def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Hand partitions over to another relay, which goes on where this one has committed."""
-        self._commits.send(self._consumer, wait=True)
-        self._forget(partitions)
+        if consumer is self._consumer:
+            self._commits.send(consumer, wait=True)
+        self._on_lost(consumer, partitions)
 
-    def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Forget partitions that another relay may already read."""
-        self._forget(partitions)
+        if consumer is self._consumer:  # and not one that has been given up, and ends
+            self._forget(partitions)
+        consumer.incremental_unassign(partitions)
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
         for each in partitions:
@@ -243,7 +246,6 @@ class Source:
         self._held = [kept for kept in self._held if (kept.topic(), kept.partition()) not in gone]
         many, total = len(partitions), len(self._positions)
         logger.info("Gave up %d partitions, %d left", many, total, extra={"action": "revoke"})
-        self._consumer.incremental_unassign(partitions)
 
     def _take_error(self, message: Message) -> bool:
         """Say whether the partition goes on at another place; what is said of anything else is said once."""
@@ -268,10 +270,8 @@ class Source:
         except KafkaException as error:
             self._complaints.say(error.args[0])
         else:
-            logger.warning(
-                "The log does not have the relay's position",
-                extra={"topic": key[0], "partition": key[1], "action": "reset"},
-            )
+            said = "The log does not have the relay's position"
+            logger.warning(said, extra={"topic": key[0], "partition": key[1], "action": "reset"})
         read_from(self._consumer, self._positions, [key])
 
     def _begin_again(self, topics: set[str]) -> None:
@@ -284,6 +284,16 @@ class Source:
             logger.warning("The topic was created again", extra={"topic": topic, "action": "begin"})
         self._commits.forget([key for key in self._positions if key[0] in topics])
         self.close()
+        self._begin()
+
+    def _renew(self) -> None:
+        """Go on with a new consumer: this one has lost its brokers (`kafkasse.renewal`)."""
+        logger.warning("Kafka has not answered for long: connecting anew", extra={"action": "renew"})
+        self._end()
+        self._begin()
+        self._connection.failed()
+
+    def _begin(self) -> None:
         self._positions, self._held = {}, []
         self._open()
         self._connection.started()

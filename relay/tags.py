@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaException
 
 from kafkasse import cursor
-from kafkasse.catalog import collected
 from relay.consumer_config import TIMEOUT
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class Tags:
             return set()
         answers, self._asked = self._asked, {}
         try:
-            found = collected(answers, 0)
+            found = self._catalog.collected(answers, 0)
         except KafkaException:
             return set()  # another look follows
         changed = {name for name, topic in found.items() if topic.tag != self.known.get(name, topic.tag)}

@@ -8,7 +8,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Uuid
 
 from kafkasse import catalog, cursor
-from kafkasse.catalog import NO_ID, UNKNOWN, Catalog, Topic, collected
+from kafkasse.catalog import NO_ID, UNKNOWN, Catalog, Topic
+from kafkasse.renewal import PATIENCE
 
 CONFIG = {"bootstrap.servers": "localhost:1", "group.id": "g"}
 OTHER_ERRORS = [
@@ -163,10 +164,50 @@ def test_topics_without_an_answer_end_in_time(admin):
 def test_ask_does_not_wait(admin):
     """Whoever has other things to do looks again later."""
     admin(silent=None)
-    (answer,) = Catalog(FakeConsumer("pX"), CONFIG).ask(["silent"], 60).values()
+    topics = Catalog(FakeConsumer("pX"), CONFIG)
+    (answer,) = topics.ask(["silent"], 60).values()
     assert not answer.done()
     answer.set_result(described(2, "id1"))
-    assert collected({"silent": answer}, 0) == {"silent": Topic(cursor.tag("silent", "id1"), 2)}
+    assert topics.collected({"silent": answer}, 0) == {"silent": Topic(cursor.tag("silent", "id1"), 2)}
+
+
+def seconds_pass(topics, monkeypatch, seconds):
+    """Ask now, and again so many seconds later."""
+    now = 1000.0
+    monkeypatch.setattr(catalog.time, "monotonic", lambda: now)
+    for at in (1000.0, 1000.0 + seconds):
+        now = at
+        with pytest.raises(KafkaException):
+            topics.topics(["orders"], 1)
+
+
+@pytest.mark.parametrize("local", [KafkaError._TIMED_OUT, KafkaError._TRANSPORT])  # noqa: SLF001
+def test_admin_client_that_gets_no_answers_any_more_is_given_up(admin, monkeypatch, local):
+    """It has lost its brokers, and would never find them again."""
+    asked = admin(orders=described(3, "id1"))
+    topics = Catalog(FakeConsumer("pX"), CONFIG)
+    topics.topics(["orders"], 1)
+    given_up = []
+    monkeypatch.setattr(catalog, "give_up", given_up.append)
+    asked.answers["orders"] = error_of(local)
+    seconds_pass(topics, monkeypatch, PATIENCE - 0.1)
+    assert (given_up, len(asked.configs)) == ([], 1)
+    topics._renewal.came()  # noqa: SLF001
+    seconds_pass(topics, monkeypatch, PATIENCE)
+    assert given_up == [asked]
+    asked.answers["orders"] = described(3, "id1")
+    assert topics.topics(["orders"], 1)["orders"].partitions == 3
+    assert len(asked.configs) == 2
+
+
+def test_admin_client_that_is_new_or_hears_from_a_broker_is_kept(admin, monkeypatch):
+    """Kafka may be away for as long as it likes; and a refusal is an answer."""
+    asked = admin(orders=error_of(KafkaError._TIMED_OUT))  # noqa: SLF001
+    topics = Catalog(FakeConsumer("pX"), CONFIG)
+    seconds_pass(topics, monkeypatch, 1000)
+    asked.answers["orders"] = error_of(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    seconds_pass(topics, monkeypatch, 1000)
+    assert len(asked.configs) == 1
 
 
 # --- a mock cluster --------------------------------------------------------------------------------------------------

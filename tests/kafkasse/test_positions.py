@@ -11,6 +11,7 @@ from kafkasse.catalog import Topic
 from kafkasse.exceptions import KafkaUnavailableError
 from kafkasse.offsets import EARLIEST, metadata
 from kafkasse.positions import Known, Lookup, headers_of
+from kafkasse.renewal import PATIENCE
 from tests.kafkasse.fakes import TAGS, Broker
 
 
@@ -188,6 +189,58 @@ def test_lookup_committed_without_an_answer_is_unavailable(make_lookup, error):
     lookup = make_lookup(Group({}), Topics(error))
     with pytest.raises(KafkaUnavailableError):
         lookup.committed(("t",))
+
+
+def fails_for(lookup, monkeypatch, seconds):
+    """Ask now, and again so many seconds later, without success."""
+    for now in (1000.0, 1000.0 + seconds):
+        monkeypatch.setattr(positions, "time", SimpleNamespace(monotonic=lambda now=now: now))
+        with pytest.raises(KafkaUnavailableError):
+            lookup.committed(("t",))
+        lookup._thread.submit(int).result(5)  # noqa: SLF001 - what comes after the answer is done
+
+
+def test_lookup_that_gets_no_answers_any_more_asks_by_another_client(make_lookup, monkeypatch):
+    """It has lost its brokers, and would never find them again."""
+    topics = Topics({"t": Topic(TAGS["t"], 1)})
+    old, new = Group({}), Group({("t", 0): (7, TAGS["t"])})
+    lookup = make_lookup(old, topics)
+    lookup.committed(("t",))
+    given_up = []
+    monkeypatch.setattr(positions, "give_up", lambda *clients: given_up.extend(clients))
+    monkeypatch.setattr(positions, "consumer", lambda: new)
+    topics.found = KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+    fails_for(lookup, monkeypatch, PATIENCE)
+    assert given_up == [old, topics]
+    topics.found = {"t": Topic(TAGS["t"], 1)}
+    assert lookup.committed(("t",)).positions == {("t", 0): 7}
+
+
+def test_lookup_that_is_refused_keeps_its_client(make_lookup, monkeypatch):
+    """A broker that says no is there."""
+    topics = Topics({"t": Topic(TAGS["t"], 1)})
+    lookup = make_lookup(Group({}), topics)
+    lookup.committed(("t",))
+    monkeypatch.setattr(positions, "give_up", lambda *_: pytest.fail("given up"))
+    topics.found = KafkaException(KafkaError(KafkaError.NOT_COORDINATOR))
+    fails_for(lookup, monkeypatch, 1000)
+    topics.found = {}
+    assert lookup.committed(("t",)).missing == {"t"}
+
+
+def test_lookup_committed_says_why_it_is_not_waited_for(make_lookup):
+    """Where the last question had no answer, the next one is given up soon; the cause is that of the last one."""
+    group = Group({})
+    topics = Topics(KafkaException(KafkaError(KafkaError._TRANSPORT, "no route")))  # noqa: SLF001
+    lookup = make_lookup(group, topics)
+    with pytest.raises(KafkaUnavailableError):
+        lookup.committed(("t",))
+    topics.found = {"t": Topic(TAGS["t"], 1)}
+    group.may_answer.clear()
+    with pytest.raises(KafkaUnavailableError) as raised:
+        lookup.committed(("t",))
+    group.may_answer.set()
+    assert "no route" in str(raised.value.__cause__)
 
 
 def test_lookup_committed_ends_with_the_time_of_its_request(make_lookup, monkeypatch):

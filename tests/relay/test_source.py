@@ -11,8 +11,11 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from kafkasse import renewal
 from kafkasse.exceptions import FencedError
-from relay import chunks, membership, resting, source
+from kafkasse.renewal import PATIENCE
+from relay import chunks, connection, consumer_config, membership, resting, source
+from relay.connection import DOUBT_SECONDS
 from relay.membership import ASSIGNMENT_SECONDS
 from relay.source import Source
 from tests.harness.wait import until
@@ -132,7 +135,7 @@ class FakeConsumer:
 def consumer(monkeypatch):
     """Return the consumer that a source made from now on uses."""
     made = FakeConsumer({})
-    monkeypatch.setattr(source, "Consumer", lambda _config: made)
+    monkeypatch.setattr(consumer_config, "Consumer", lambda _config: made)
     monkeypatch.setattr(resting, "Consumer", lambda _config: made)
     return made
 
@@ -350,6 +353,131 @@ def test_partition_that_is_taken_away_while_it_rests_is_read_when_it_comes_back(
     assert reading.positions() == {ORDERS: 5}
 
 
+def test_follow_by_a_client_that_gets_no_answers_any_more_goes_on_with_another(
+    reading, consumer, monkeypatch
+):
+    """It has lost its brokers, and would never find them again."""
+    made, given_up = [], []
+    monkeypatch.setattr(resting, "Consumer", lambda _config: made.append(consumer) or consumer)
+    monkeypatch.setattr(resting, "give_up", given_up.append)
+    monkeypatch.setattr(renewal, "PATIENCE", 0)
+    reading.rest({ORDERS})
+    consumer.begin = 6
+    grown(reading)
+    consumer.begin = KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+    until(lambda: (reading.follow(), given_up)[1], 5, "it is given up")
+    consumer.begin = 7
+    assert [item.position for item in grown(reading)] == [7]
+    assert (given_up, len(made)) == ([consumer], 2)
+
+
+# --- consumers that have lost their brokers ---------------------------------------------------------------------------
+
+
+class Clock:
+    """A time that the test moves on."""
+
+    now = 1000.0
+
+    def monotonic(self):
+        """Return it."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return the clock by which a source made from now on asks whether Kafka is there."""
+    made = Clock()
+    monkeypatch.setattr(connection, "time", made)
+    return made
+
+
+def no_brokers(*_args, **_kwargs):
+    """Answer as a client without brokers does."""
+    raise KafkaException(KafkaError(KafkaError._TRANSPORT))  # noqa: SLF001
+
+
+def lose_brokers(reading, consumer, *, told):
+    """Have the consumer lose its brokers, and then its partitions; `told` is whether it says the one, too."""
+    consumer.list_topics = no_brokers
+    if told:
+        reading._connection.take(KafkaError(KafkaError._ALL_BROKERS_DOWN))  # noqa: SLF001
+    consumer.on_lost(consumer, [TopicPartition(*ORDERS)])
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["that says so", "that says nothing"])
+def test_consumer_that_gets_no_answers_any_more_is_replaced(clock, reading, consumer, monkeypatch, told):
+    """Else it would never read anything again, though Kafka is back."""
+    reading.read(0.1)
+    lose_brokers(reading, consumer, told=told)
+    new = FakeConsumer({})
+    monkeypatch.setattr(consumer_config, "Consumer", lambda _config: new)
+    clock.now += DOUBT_SECONDS
+    reading.read(0.1)
+    clock.now += PATIENCE - 0.1
+    reading.read(0.1)
+    assert new.calls == []
+    clock.now += 0.1
+    reading.read(0.1)
+    assert new.calls == ["subscribe"]
+    until(lambda: "close" in consumer.calls, 5, "the old one ends")
+    new.on_assign(new, [TopicPartition(*ORDERS)])
+    new.messages = [Message(5)]
+    (run,) = reading.read(0.1)
+    assert (run.position, run.first) == (5, True)
+
+
+def test_consumer_that_is_replaced_is_so_once_for_each_time_that_kafka_is_away(
+    clock, reading, consumer, monkeypatch, caplog
+):
+    """A new one that never had an answer is as good as another; what is logged is that Kafka is away, and back."""
+    caplog.set_level(logging.INFO)
+    reading._connection.started()  # noqa: SLF001
+    reading.read(0.1)
+    lose_brokers(reading, consumer, told=True)
+    new = FakeConsumer({})
+    new.list_topics = no_brokers
+    made = []
+    monkeypatch.setattr(consumer_config, "Consumer", lambda _config: made.append(new) or new)
+    for _ in range(100):
+        clock.now += 1
+        reading.read(0.1)
+    assert len(made) == 1
+    del new.list_topics
+    reading.read(0.1)
+    said = [record.getMessage() for record in caplog.records if record.name != "relay.source"]
+    assert said == ["Kafka cannot be reached, trying on", "Kafka is back"]
+
+
+def test_consumer_without_partitions_that_is_answered_is_kept(clock, reading, consumer, monkeypatch):
+    """There may be more relays than partitions."""
+    consumer.on_lost(consumer, [TopicPartition(*ORDERS)])
+    monkeypatch.setattr(consumer_config, "Consumer", lambda _config: pytest.fail("another one"))
+    for _ in range(100):
+        clock.now += 1
+        reading.read(0.1)
+
+
+def test_consumer_that_was_replaced_takes_nothing_away_from_the_new_one(
+    clock, reading, consumer, monkeypatch
+):
+    """It gives its partitions up when it ends, which may be much later."""
+    reading.read(0.1)
+    consumer.list_topics = no_brokers
+    reading._connection.take(KafkaError(KafkaError._ALL_BROKERS_DOWN))  # noqa: SLF001
+    new = FakeConsumer({})
+    monkeypatch.setattr(consumer_config, "Consumer", lambda _config: new)
+    reading.read(0.1)
+    clock.now += PATIENCE
+    reading.read(0.1)
+    new.on_assign(new, [TopicPartition(*ORDERS)])
+    for late in (consumer.on_lost, consumer.on_revoke):
+        late(consumer, [TopicPartition(*ORDERS)])
+    assert reading.positions() == {ORDERS: 5}
+    assert ("unassign", *ORDERS) in consumer.calls
+    assert ("unassign", *ORDERS) not in new.calls
+
+
 # --- topics that are created again -----------------------------------------------------------------------------------
 
 
@@ -363,7 +491,7 @@ def test_topic_created_again_is_read_by_a_new_consumer_and_told(reading, consume
     reading.commit([chunks.Item("orders", run.tag, 0, 6, b"{}", 1, 2)])
     monkeypatch.setattr(reading._tags, "changed", lambda _names, _now: {"orders"})  # noqa: SLF001
     new = FakeConsumer({})
-    monkeypatch.setattr(source, "Consumer", lambda _config: new)
+    monkeypatch.setattr(consumer_config, "Consumer", lambda _config: new)
     assert reading.read(0.1) == []
     assert consumer.committed_places == []
     assert consumer.calls == ["close"]

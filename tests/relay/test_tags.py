@@ -7,17 +7,18 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from kafkasse import cursor
-from kafkasse.catalog import Topic
+from kafkasse.catalog import Catalog, Topic
 from relay.tags import LOOK, Tags
 
 BOTH = [("a", 0), ("a", 1), ("b", 0)]
 
 
-class FakeCatalog:
+class FakeCatalog(Catalog):
     """Keeps what it is asked; the test answers."""
 
     def __init__(self, **ids):
         """`ids` are those of the topics that exist."""
+        super().__init__(None, {})
         self.ids, self.asked = ids, []
 
     def topics(self, names, _timeout):
