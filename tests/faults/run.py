@@ -3,6 +3,7 @@
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -117,7 +118,9 @@ def main() -> int:
     print(f"seed {asked.seed}", flush=True)
     chance = random.Random(asked.seed)  # noqa: S311 - to be repeated
     outcomes = []
-    topics = max(len(FAULTS) * max(1, len(asked.only)), int(6 * asked.minutes))
+    topics = len(asked.only) or max(len(FAULTS), int(6 * asked.minutes))
+    # So that what runs is ended, however this ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with (
         tempfile.TemporaryDirectory(prefix="kafkasse-faults-") as folder,
         World(Path(folder), topics) as world,
