@@ -1,0 +1,207 @@
+"""Says whether anything grows, or gets lost, in the long run: `scripts/soak [--minutes N] [--markdown FILE]`.
+
+A writer, and clients that come and go, in crews: some start with what comes, some with the last thousand records, some
+with a cursor that is ten seconds old.  Memory and open files of each process are noted all the time, and what they grow by
+is told as a slope, from after the first fifth on: until then caches fill.  Real Kafka, Pushpin, Django and relay.  Ends with
+1 when a record was lost, repeated or out of order, or when a process grows.
+"""
+
+import argparse
+import itertools
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.benchmarks.cost import RUNNER, uses
+from tests.benchmarks.report import add_markdown, machine, show
+from tests.benchmarks.swarm import Load, Swarm
+from tests.harness.check import NumberedWriter
+from tests.harness.cursors import event_id
+from tests.harness.kafka import KafkaBroker
+from tests.harness.processes import Process
+from tests.harness.stack import Stack
+
+RATE = 2000  # records a second
+CREWS, CREW = 8, 25  # clients come and go by the crew
+STAYS = 10, 60  # seconds, the shortest and the longest
+OLD = 10.0  # seconds of age of a cursor with which somebody comes back
+LAST = 1000  # records that somebody asks for
+NOTED = 5.0  # seconds from one look at the processes to the next
+SETTLING = 0.2  # of the time, before which nothing counts
+GROWS = 0.1  # of what a process holds, in all the time that counts: more is no chance
+COUNTED = ("lost", "repeated", "out_of_order", "malformed")
+HEAD = "| process | MB at first | MB at the end | MB an hour | files at first | at the end | files an hour |\n|---|--:|--:|--:|--:|--:|--:|"
+
+
+@dataclass
+class Series:
+    """What one process held, in megabytes and open files, and when: in hours."""
+
+    hours: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    files: list[float] = field(default_factory=list)
+
+    def grows(self) -> list[str]:
+        """Return which of the two grows."""
+        spans = {"memory": self.memory, "files": self.files}
+        lasted = self.hours[-1] - self.hours[0]
+        return [
+            name for name, held in spans.items() if self.slope(held) * lasted > GROWS * statistics.mean(held)
+        ]
+
+    def slope(self, held: list[float]) -> float:
+        """Return by how much it grows in an hour."""
+        return statistics.linear_regression(self.hours, held).slope
+
+    def row(self, name: str) -> str:
+        """Return the line of the table: means of the first and the last tenth, and the slopes."""
+        cells = [name]
+        for held in (self.memory, self.files):
+            tenth = max(1, len(held) // 10)
+            first, last = statistics.mean(held[:tenth]), statistics.mean(held[-tenth:])
+            cells += [f"{first:.1f}", f"{last:.1f}", f"{self.slope(held):+.1f}"]
+        return f"| {' | '.join(cells)} |"
+
+
+def noted(processes: Iterable[Process], until: float, settled: float) -> dict[str, Series]:
+    """Note what the processes hold until a time of `time.monotonic`; return what they held from `settled` on."""
+    found: dict[str, Series] = {}
+    pause = threading.Event()
+    while not pause.wait(min(NOTED, max(0.0, until - time.monotonic()))) and time.monotonic() < until:
+        if time.monotonic() < settled:
+            continue
+        for name, pid, use in uses(processes):
+            if name != RUNNER:
+                series = found.setdefault(name, Series())
+                series.hours.append(time.monotonic() / 3600)
+                series.memory.append(use.rss / 1e6)
+                series.files.append(len([*Path(f"/proc/{pid}/fd").iterdir()]))
+    return found
+
+
+class Clients:
+    """Crews of clients that come, get what they came for, and go, until a time; what they counted is added up."""
+
+    def __init__(self, stack: Stack, topic: str, writer: NumberedWriter, until: float) -> None:
+        """Nobody comes yet."""
+        self._stack, self._topic, self._writer, self._until = stack, topic, writer, until
+        self._topic_id = stack.kafka.topic_id(topic)
+        self._chance = random.Random(0)  # noqa: S311 - to be repeated
+        self._kinds = itertools.cycle([self._new, self._with_the_last, self._back])
+        self._lock = threading.Lock()
+        self.counted: Counter[str] = Counter()
+        self.crews = 0
+        self.failed: list[BaseException] = []
+        self._threads = [threading.Thread(target=self._come_and_go, name=f"crew {n}") for n in range(CREWS)]
+
+    def start(self) -> None:
+        """Let them come."""
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Wait until all are gone."""
+        for thread in self._threads:
+            thread.join()
+
+    def _come_and_go(self) -> None:
+        try:
+            while time.monotonic() < self._until:
+                with self._lock:
+                    load = next(self._kinds)(self._chance.uniform(*STAYS))
+                with Swarm(load) as swarm:
+                    got = swarm.result()
+                with self._lock:
+                    self.crews += 1
+                    self.counted.update({name: got[name] for name in (*COUNTED, "delivered")})
+                    self.counted["resets"] += got["notices"].get("stream-reset", 0)
+                    self.counted["incomplete"] += CREW - got["complete"]
+                    self.counted["refused"] += CREW - got["statuses"].get("200", 0)
+        except BaseException as error:  # noqa: BLE001 - told at the end, by the thread that runs all this
+            self.failed.append(error)
+
+    def _load(self, seconds: float, query: str = "", header: str = "", more: int = 0) -> Load:
+        return Load(
+            self._stack.port,
+            f"/events/{self._topic}/{query}",
+            CREW,
+            int(RATE * seconds) + more,
+            timeout=4 * seconds + 60,
+            rate=100,
+            header=header,
+        )
+
+    def _new(self, seconds: float) -> Load:
+        return self._load(seconds)
+
+    def _with_the_last(self, seconds: float) -> Load:
+        return self._load(seconds, f"?last={LAST}", more=LAST)
+
+    def _back(self, seconds: float) -> Load:
+        old = self._old_positions()
+        return self._load(
+            seconds,
+            header=f"Last-Event-ID: {event_id(self._topic, old, self._topic_id)}",
+            more=int(OLD * RATE),
+        )
+
+    def _old_positions(self) -> Mapping[int, int]:
+        behind = int(OLD * RATE / self._writer.partitions)
+        return {p: max(0, last + 1 - behind) for p, last in self._writer.acknowledged.copy().items()}
+
+
+def soak(minutes: float, folder: Path) -> tuple[dict[str, Series], Clients]:
+    """Run everything for so long."""
+    with KafkaBroker(folder / "kafka") as kafka:
+        topic = kafka.create_topic()
+        with (
+            Stack(kafka, folder / "stack") as stack,
+            NumberedWriter(kafka.bootstrap, topic, rate=RATE) as writer,
+        ):
+            writer.wait_total(int(OLD * RATE), 60)
+            began = time.monotonic()
+            clients = Clients(stack, topic, writer, began + 60 * minutes)
+            clients.start()
+            parts = [stack.django, stack.pushpin, *stack.relays, kafka.process]
+            series = noted(parts, began + 60 * minutes, began + 60 * minutes * SETTLING)
+            clients.join()
+    return series, clients
+
+
+def main() -> int:
+    """Run, print and write; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/soak", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=30)
+    add_markdown(parser)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="kafkasse-soak-") as folder:
+        series, clients = soak(asked.minutes, Path(folder))
+    # Java takes what it is allowed to, and keeps it.
+    grown = [f"{name}: {what}" for name, each in series.items() if name != "kafka" for what in each.grows()]
+    wrong = {name: count for name, count in clients.counted.items() if count and name != "delivered"}
+    told = (
+        f"{clients.crews:,} crews of {CREW} came and went, and got {clients.counted['delivered']:,} records; "
+        f"wrong: {wrong or 'nothing'}; growing: {', '.join(grown) or 'nothing'}."
+    )
+    head = (
+        f"{machine()}. {asked.minutes:g} minutes at {RATE:,} records/s, {CREWS * CREW} clients at a time.\n"
+    )
+    rows = [each.row(name) for name, each in series.items()]
+    text = "\n".join([head, HEAD, *rows, f"\n{told}\n"])
+    show(text, asked.markdown, "soak")
+    for error in clients.failed:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    return 1 if wrong or grown or clients.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
