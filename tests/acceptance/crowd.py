@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -113,7 +114,10 @@ def positions(client: EventSourceClient) -> dict[int, int]:
         return {}
 
 
-def arrived(client: EventSourceClient, last: dict[int, int]) -> bool:
-    """Say whether the client is past the last record of each partition; numbers are offsets in a topic of one writer."""
-    at = positions(client)
+def arrived(client: EventSourceClient, last: Mapping[int, int], tag: str = "") -> bool:
+    """Say whether the client is past the last record of each partition; numbers are offsets in a topic of one writer.
+
+    Where the topic may be created again, `tag` says which one it is (docs/reference/cursor.md).
+    """
+    at = positions(client) if client.last_event_id.startswith(tag) else {}
     return all(at.get(partition, 0) > number for partition, number in last.items())

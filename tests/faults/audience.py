@@ -91,12 +91,14 @@ class Audience:
             for number, client in enumerate(self.clients["slow"]):
                 (client.pause if (turn // 5 + number) % 2 else client.resume)()
 
-    def wait_arrived(self, last: Mapping[int, int], timeout: float) -> list[tuple[str, EventSourceClient]]:
-        """Wait until all have got everything up to `last`; return who has not, with its kind."""
+    def wait_arrived(
+        self, tag: str, last: Mapping[int, int], timeout: float
+    ) -> list[tuple[str, EventSourceClient]]:
+        """Wait until all have got everything up to `last` of the topic with this tag; return who has not, with its kind."""
         waiting, wanted = self.all, dict(last)
 
         def nobody_waits() -> bool:
-            waiting[:] = [(kind, client) for kind, client in waiting if not arrived(client, wanted)]
+            waiting[:] = [(kind, client) for kind, client in waiting if not arrived(client, wanted, tag)]
             return not waiting
 
         try:

@@ -1,52 +1,14 @@
-"""What goes wrong.  A fault is a function of the world and a source of chance; when it returns, it is mended or mends itself."""
+"""What goes wrong with the parts of the chain, and between them."""
 
-import inspect
 import os
-import random
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from tests.benchmarks.swarm import Load, Swarm
+from tests.faults.registry import fault
 from tests.faults.world import World
 from tests.harness import usage
 from tests.harness.kafka import KafkaBroker
 from tests.harness.processes import Process
-
-Hurt = Callable[[World, random.Random, bool], None]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """`hurt(world, chance, thorough)`; `parts` are those that it concerns: two faults at a time have none in common."""
-
-    hurt: Hurt
-    parts: frozenset[str]
-    quick: bool
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return self.hurt.__name__.replace("_", " ")
-
-    @property
-    def what(self) -> str:
-        """What happens, in words."""
-        return inspect.getdoc(self.hurt) or ""
-
-
-FAULTS: dict[str, Fault] = {}
-
-
-def fault(*parts: str, quick: bool = False) -> Callable[[Hurt], Hurt]:
-    """Register a fault; those that are `quick` run in CI."""
-
-    def register(hurt: Hurt) -> Hurt:
-        found = Fault(hurt, frozenset(parts), quick)
-        FAULTS[found.name] = found
-        return hurt
-
-    return register
 
 
 def _kill(world: World, part: Process | KafkaBroker, seconds: float) -> None:
@@ -207,40 +169,6 @@ def kafka_killed(world, _chance, _thorough):
 def kafka_paused(world, _chance, _thorough):
     """SIGSTOP for 5 s: connections stay open, nothing is answered."""
     _pause(world, world.kafka, 5)
-
-
-# --- the topic ----------------------------------------------------------------------------------------------------
-
-
-@fault("topic", "kafka", quick=True)
-def transaction_aborted(world, _chance, _thorough):
-    """In all partitions, after it was open for 3 s: what follows waits, and nothing of it is sent."""
-    producer = world.kafka.producer(transactional_id=world.topic)
-    producer.init_transactions(30)
-    producer.begin_transaction()
-    for partition in range(world.writer.partitions):
-        producer.produce(world.topic, b"never to be seen", partition=partition)
-    producer.flush(30)
-    world.last(3)
-    producer.abort_transaction(30)
-
-
-@fault("topic", "kafka")
-def partitions_added(world, _chance, _thorough):
-    """Two, which are written to at once."""
-    more = world.writer.partitions + 2
-    world.kafka.add_partitions(world.topic, more)
-    world.writer.widen(more)
-    world.last(2)
-
-
-@fault("topic", "kafka", quick=True)
-def records_deleted(world, _chance, _thorough):
-    """All that are there, three times; who has not got them yet is told so."""
-    for _ in range(3):
-        world.gone = world.kafka.end_offsets(world.topic)
-        world.kafka.delete_records(world.topic, world.gone)
-        world.last(1.5)
 
 
 # --- the network --------------------------------------------------------------------------------------------------

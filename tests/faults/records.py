@@ -12,6 +12,8 @@ NOT_UTF8 = b"\xff\x00"
 ODD = "%I %(x)s %% \u2028 \u00e9 \U0001f600 \ufeff data: id: \\0"
 LARGE = 70_000  # bytes: more than an item takes
 CYCLE = 50  # of so many records of a partition, one is of each special kind
+TOMBSTONE = 7  # which of them has no value
+KEYS = 9  # that all others share, in turn: none of them belongs to one kind only
 
 
 class CorruptError(ValueError):
@@ -19,19 +21,32 @@ class CorruptError(ValueError):
 
 
 class Record(NamedTuple):
-    """Which record it is."""
+    """Which record it is; `generation` counts the topics of that name."""
 
     topic: str
     partition: int
     number: int
+    generation: int = 0
 
 
 class CheckedWriter(NumberedWriter):
     """Writes such records."""
 
+    generation = 0
+
     def record(self, partition: int, number: int) -> dict[str, bytes | None]:
         """Return the value and the key of one record."""
-        return encode(Record(self.topic, partition, number))
+        return encode(Record(self.topic, partition, number, self.generation))
+
+    def begin_again(self) -> dict[int, int]:
+        """Begin with 0 in a topic that was created again; return how many records the one before it got.
+
+        To be called between `stop` and `start`.
+        """
+        before = self.sent
+        self.generation += 1
+        self._begin()
+        return before
 
 
 def encode(record: Record) -> dict[str, bytes | None]:
@@ -43,9 +58,19 @@ def encode(record: Record) -> dict[str, bytes | None]:
     fields = {**record._asdict(), "pad": pad, "crc": _sum(record, pad)}
     text = json.dumps(fields, ensure_ascii=False, indent=1 if kind == 27 else None)
     value = text.replace("\n", "\r\n" if record.number % 2 else "\n").encode()
-    if kind == 7:
+    if kind == TOMBSTONE:
         return {"value": None, "key": value}
-    return {"value": NOT_UTF8 + value if kind == 17 else value}
+    return {"value": NOT_UTF8 + value if kind == 17 else value, "key": b"%d" % (record.number % KEYS)}
+
+
+def superseded(count: int) -> set[int]:
+    """Return which of a partition's first records, so many, had been followed by one with the same key.
+
+    A tombstone's key is its own.
+    """
+    shared = [number for number in range(count) if number % CYCLE != TOMBSTONE]
+    newest = {number % KEYS: number for number in shared}
+    return {*shared} - {*newest.values()}
 
 
 def decode(event: Received) -> Record:
@@ -53,7 +78,8 @@ def decode(event: Received) -> Record:
     try:
         fields = json.loads(_text(event))
         pad = fields["pad"]
-        record = Record(str(fields["topic"]), int(fields["partition"]), int(fields["number"]))
+        numbers = (int(fields[name]) for name in ("partition", "number", "generation"))
+        record = Record(str(fields["topic"]), *numbers)
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptError(f"{event.type} {event.data[:80]!r}") from error
     if fields["crc"] != _sum(record, pad):

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.benchmarks.report import add_markdown
+from tests.faults import faults as _parts  # noqa: F401 - what it defines is in `FAULTS`
+from tests.faults import topic_faults as _topics  # noqa: F401 - this too
 from tests.faults.audience import Audience
-from tests.faults.faults import FAULTS, Fault
-from tests.faults.judge import judge
+from tests.faults.judge import Fate, judge
 from tests.faults.records import CheckedWriter
+from tests.faults.registry import FAULTS, Fault
 from tests.faults.report import Outcome, line, write
 from tests.faults.world import PARTITIONS, World
 
@@ -35,23 +37,23 @@ def episode(
     outcome = Outcome(" and ".join(fault.name for fault in faults), [fault.what for fault in faults])
     writer = CheckedWriter(world.kafka.bootstrap, topic, PARTITIONS, rate=RATE)
     with Audience(world.url(topic), EACH, chance) as audience, writer:
-        world.topic, world.writer, world.gone = topic, writer, {}
+        world.topic, world.writer, world.fate = topic, writer, Fate()
         writer.wait_total(int(BEFORE * RATE), 30)
-        late = audience.wait_arrived(writer.acknowledged, BACK)
+        late = audience.wait_arrived(world.tag(), writer.acknowledged, BACK)
         began = time.time_ns()
         audience.cut_off()
         _hurt(world, faults, chance, thorough=thorough)
         world.mend()
         outcome.seconds = (time.time_ns() - began) / 1e9
-        late += audience.wait_arrived({p: sent - 1 for p, sent in writer.sent.items()}, BACK)
+        late += audience.wait_arrived(world.tag(), {p: sent - 1 for p, sent in writer.sent.items()}, BACK)
         last = writer.stop()
         audience.settle()
         # To the logs' ends: a transaction has offsets that are no records, so that numbers would be reached too early.
         ends = world.kafka.end_offsets(topic)
-        audience.wait_arrived({partition: end - 1 for partition, end in ends.items()}, ALL)
+        audience.wait_arrived(world.tag(), {partition: end - 1 for partition, end in ends.items()}, ALL)
         outcome.silence = audience.silence(began)
         for kind, client in audience.all:
-            outcome.add(kind, judge(client.events, topic, writer.sent, last, world.gone))
+            outcome.add(kind, judge(client.events, topic, writer.sent, last, world.fate))
         for kind, client in late:
             outcome.harm("silent death", kind, client.describe()[:300])
     return outcome

@@ -6,8 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+from kafkasse import cursor
 from tests.fakes import StubProxy
-from tests.harness.check import NumberedWriter
+from tests.faults.judge import Fate
+from tests.faults.records import CheckedWriter
 from tests.harness.kafka import KafkaBroker
 from tests.harness.link import Link
 from tests.harness.ports import free_port, free_port_pair
@@ -22,13 +24,12 @@ class World:
 
     clients ── front ── Pushpin ── origin ── Django ── web_kafka ── Kafka ── relay_kafka ── relay ── publish, news ── Pushpin
 
-    `topic` and `writer` are those of the episode that is going on; of each partition in `gone`, a fault has deleted what
-    was before.
+    `topic` and `writer` are those of the episode that is going on; a fault that takes records away writes into `fate` which.
     """
 
     topic: str
-    writer: NumberedWriter
-    gone: dict[int, int]
+    writer: CheckedWriter
+    fate: Fate
 
     def __init__(self, folder: Path, topics: int) -> None:
         """Choose ports; nothing runs yet."""
@@ -69,6 +70,10 @@ class World:
     def url(self, topic: str) -> str:
         """Return a topic's URL, as clients use it."""
         return f"http://127.0.0.1:{self.front.port}/events/{topic}/"
+
+    def tag(self) -> str:
+        """Return what the ids of the topic begin with, as it is now."""
+        return cursor.tag(self.topic, self.kafka.topic_id(self.topic))
 
     def misbehaving_publisher(self, behaviour: int | str) -> StubProxy:
         """Return a publish endpoint, started, that answers as told; `publish.target` is to be set to its port."""

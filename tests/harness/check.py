@@ -137,15 +137,20 @@ class NumberedWriter:
     ) -> None:
         """Connect; `settings` are librdkafka's, with underscores for dots."""
         self.topic, self.partitions, self.rate, self.size = topic, partitions, rate, size
-        self.acknowledged: dict[int, int] = {}
         self.refused: list[str] = []
-        self._next = dict.fromkeys(range(partitions), 0)
         self._turn = 0
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         more = {name.replace("_", "."): value for name, value in settings.items()}
         base = {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": LINGER, **quiet()}
-        self._producer = Producer({**base, "queue.buffering.max.messages": QUEUE, **more})
+        self._settings = {**base, "queue.buffering.max.messages": QUEUE, **more}
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with 0, and with a client of Kafka that knows of nothing before."""
+        self.acknowledged: dict[int, int] = {}
+        self._next = dict.fromkeys(range(self.partitions), 0)
+        self._producer = Producer(self._settings)
 
     @property
     def sent(self) -> dict[int, int]:
