@@ -18,6 +18,10 @@ class KafkaUnavailableError(KafkaSSEError):
     """Kafka did not answer in time; see that the brokers in KAFKA_CONSUMER_CONFIG can be reached."""
 
 
+class TopicChangedError(KafkaUnavailableError):
+    """The topic was deleted while its log was read; ask again."""
+
+
 class ReadersBusyError(KafkaSSEError):
     """All readers of the log are busy; try again, or raise KAFKASSE_READERS."""
 

@@ -19,6 +19,7 @@ from kafkasse import deadline, history, replay
 from kafkasse.conf import conf
 from kafkasse.exceptions import KafkaUnavailableError
 from kafkasse.once import Once
+from kafkasse.positions import lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,7 +94,7 @@ class Pages:
         """Return the page from `start` up to `stop`, or as far as the settings let one go.
 
         One that is `shared` is what the proxy passes on to many clients at once: a small one, if that is enough.
-        Raises as `history.page` does.
+        Raises as `read` does.
         """
         place = (tuple(stream.tags.items()), stream.partition, tuple(start.items()), shared)
         while True:
@@ -151,13 +152,26 @@ def _size(entry: _Entry) -> int:
 
 def _written(stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], *, shared: bool) -> Written:
     frame = FRAME + len(stream.event_id(start))
-    page = history.page(start, stop, conf.KAFKASSE_PAGE_BYTES, frame=frame)
+    page = read(stream, start, stop, conf.KAFKASSE_PAGE_BYTES, frame=frame)
     # As text, base64 for one, records may be longer than they are.
     events = replay.events(stream, start, page, conf.KAFKASSE_PAGE_BYTES)
     if shared and len(events.text) > SHARED_BYTES and _asked_for_seldom(page, len(events.text)):
         events = replay.events(stream, start, page, SHARED_BYTES)
     complete = page.complete and events.positions == page.positions
     return Written(events.text, events.positions, complete, events.records, bool(page.lost))
+
+
+def read(
+    stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], max_bytes: int, **more: Any
+) -> Page:
+    """Return what `history.page` does, of the topics that the stream's tags stand for.
+
+    Raises as that, and `TopicChangedError` where it is another topic of the name that has not got the records.
+    """
+    page = history.page(start, stop, max_bytes, **more)
+    if page.lost:
+        lookup().require(stream.tags)
+    return page
 
 
 def _asked_for_seldom(page: Page, size: int) -> bool:

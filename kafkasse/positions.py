@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from kafkasse import cursor, deadline, topics
 from kafkasse.catalog import Catalog, Topic, is_mock
 from kafkasse.conf import conf
-from kafkasse.exceptions import ConfigurationError, KafkaUnavailableError
+from kafkasse.exceptions import ConfigurationError, KafkaUnavailableError, TopicChangedError
 from kafkasse.offsets import LATEST, committed, ends, offsets
 from kafkasse.once import Once
 from kafkasse.renewal import Renewal, give_up, is_answer
@@ -140,6 +140,15 @@ class Lookup:
             raise KafkaUnavailableError from self._failure or error
         except KafkaException as error:
             raise KafkaUnavailableError from error
+
+    def require(self, tags: Mapping[str, str]) -> None:
+        """Raise `TopicChangedError` unless the topics are still those with these tags.
+
+        A log is asked for by its topic's name, a while after the tag was: for who does not find there what he looks for, it
+        may be the log of another topic, which was created in the meantime, or none.
+        """
+        if self.committed(tuple(tags)).tags != tags:
+            raise TopicChangedError
 
     def ends(self, partitions: Iterable[Key], which: int) -> dict[Key, int]:
         """Return where the log of each partition begins (`EARLIEST`) or ends (`LATEST`)."""

@@ -110,7 +110,7 @@ def resumed(named: Named, known: Known) -> Start:
 
     Partitions that it does not name appeared after it started: for those it starts where their logs begin; topics that it
     does not name, where a fresh client does.  A position may be ahead of the relay's, which is committed a moment after
-    its records are sent, but not of the log.
+    its records are sent, but not of the log.  Raises `TopicChangedError` where that is the log of another topic by now.
     """
     wanted = {(topic, each): at for topic, (_tag, places) in named.items() for each, at in places.items()}
     recreated = {topic for topic, (tag, places) in named.items() if not _continues(topic, tag, places, known)}
@@ -129,6 +129,7 @@ def resumed(named: Named, known: Known) -> Start:
             found = known.positions[key]
             start[key] = end if found is None else min(found, end)
             resets.append(Reset("ahead", *key, at, start[key]))
+            lookup().require({key[0]: known.tags[key[0]]})
     # A topic that has no tag of its own can have fewer partitions only when it was created again.
     resets += [Reset("ahead", *key, at) for key, at in sorted(usable.items()) if at and key not in start]
     return Start({key: start[key] for key in known.positions}, tuple(resets))

@@ -27,7 +27,6 @@ from kafkasse import (
     direct,
     documents,
     grip,
-    history,
     pages,
     positions,
     replay,
@@ -104,7 +103,8 @@ def events(request: HttpRequest, topics: tuple[str, ...]) -> HttpResponseBase:
     is_bounded = stream.end is not None
     bounded = stream if is_bounded else resume.bounded(stream, Now(), known.positions, time.time())
     size, most = conf.KAFKASSE_PAGE_BYTES, conf.KAFKASSE_PAGE_RECORDS
-    found = history.page(start.positions, _stop(bounded, start, known), size, max_records=most, headers=True)
+    stop = _stop(bounded, start, known)
+    found = pages.read(bounded, start.positions, stop, size, max_records=most, headers=True)
     return documents.page(request, form, bounded, start, found, has_more=not is_bounded)
 
 

@@ -8,7 +8,9 @@ import time
 import jwt
 import pytest
 
-from kafkasse import cursor, grip
+from kafkasse import cursor, grip, pages
+from kafkasse.exceptions import TopicChangedError
+from kafkasse.stream import Stream
 from kafkasse.topics import control_channel
 from relay import chunks
 from tests.harness.cursors import chained, channels_of, event_id, positions_of
@@ -350,6 +352,16 @@ def test_refill_retention_took_what_is_missing_says_so(cluster, held, topic):
     }
     assert places(held.records()) == {0: [3, 4], 1: [0, 1, 2, 3, 4]}
     assert positions_of(reset.id) == {0: 3, 1: 0}
+
+
+def test_page_of_a_topic_that_was_created_again_meanwhile_is_none(cluster, held, topic):
+    """What is gone from the log of another topic of the name says nothing of the one that was asked for."""
+    cluster.forget_before(topic, 0, 3)
+    stream = Stream((topic,)).tagged({topic: cursor.tag(topic)})
+    start, stop = {(topic, 0): 0}, {(topic, 0): 5}
+    assert len(pages.read(stream, start, stop, 10_000).records) == 2
+    with pytest.raises(TopicChangedError):
+        pages.read(stream.tagged({topic: cursor.tag(topic, "id of once")}), start, stop, 10_000)
 
 
 @pytest.fixture

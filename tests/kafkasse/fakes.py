@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from confluent_kafka import KafkaError, TopicPartition
 
 from kafkasse import cursor
+from kafkasse.exceptions import TopicChangedError
 from kafkasse.offsets import EARLIEST
 from kafkasse.positions import Known
 from kafkasse.topics import Key
@@ -45,6 +46,11 @@ class FakeLookup:
         tags = {name: self.known.tags[name] for name in names}
         positions = {key: at for key, at in self.known.positions.items() if key[0] in tags}
         return Known(tags, positions, self.known.missing & tags.keys())
+
+    def require(self, tags: Mapping[str, str]) -> None:
+        """Raise where the topics have other tags by now, as far as any are given."""
+        if any(self.known.tags.get(name, tag) != tag for name, tag in tags.items()):
+            raise TopicChangedError
 
     def ends(self, partitions: Iterable[Key], which: int) -> dict[Key, int]:
         """Return the begins or the ends given, 0 where there is none."""

@@ -8,7 +8,7 @@ from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException
 
 from kafkasse import cursor, deadline, positions
 from kafkasse.catalog import Topic
-from kafkasse.exceptions import KafkaUnavailableError
+from kafkasse.exceptions import KafkaUnavailableError, TopicChangedError
 from kafkasse.offsets import EARLIEST, metadata
 from kafkasse.positions import Known, Lookup, headers_of
 from kafkasse.renewal import PATIENCE
@@ -252,6 +252,16 @@ def test_lookup_committed_ends_with_the_time_of_its_request(make_lookup, monkeyp
     with pytest.raises(KafkaUnavailableError):
         lookup.committed(("t",))
     group.may_answer.set()
+
+
+def test_lookup_require_raises_of_a_topic_that_is_another_or_gone(make_lookup):
+    """And of none that is still the same."""
+    lookup = make_lookup(Group({}), Topics({"t": Topic(TAGS["t"], 1)}))
+    lookup.require(TAGS)
+    with pytest.raises(TopicChangedError):
+        lookup.require({"t": cursor.tag("t", "id of once")})
+    with pytest.raises(TopicChangedError):
+        make_lookup(Group({}), Topics({})).require(TAGS)
 
 
 def test_lookup_ends_are_by_topic_and_partition(make_lookup):

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kafkasse import cursor, resume
-from kafkasse.exceptions import ParameterError
+from kafkasse.exceptions import ParameterError, TopicChangedError
 from kafkasse.offsets import EARLIEST, LATEST
 from kafkasse.positions import Known
 from kafkasse.replay import Reset
@@ -226,6 +226,14 @@ def test_resumed_beyond_the_log_is_reset_to_the_relay(fake_lookup):
     start = resume.resumed(named({0: 10, 1: 2}), known_of(5, 3))
     assert start.positions == at(5, 2)
     assert start.resets == (Reset("ahead", "t", 0, 10, 5),)
+
+
+def test_resumed_beyond_the_log_of_a_topic_that_came_in_between_is_no_answer(fake_lookup):
+    """Its id was asked for before it was created; who asks again is told that it was."""
+    fake_lookup.known = known_of(0, topic_id=AFTER)
+    fake_lookup.ends_ = at(9)
+    with pytest.raises(TopicChangedError):
+        resume.resumed(named({0: 10}), known_of(5))
 
 
 def test_resumed_beyond_the_log_of_one_topic_does_not_touch_the_others(fake_lookup):
