@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+BACK_SECONDS = 30.0
+"""For how long after Kafka has come back it may take this relay for another one."""
 DOUBT_SECONDS = 5.0
 """How often a consumer without partitions is asked whether it reaches the brokers: it may not say so by itself."""
 
@@ -29,6 +31,7 @@ class Connection:
         self._fatal: KafkaError | None = None
         self._started = False
         self._unreachable = False
+        self._back = float("-inf")
         self._renewal = Renewal()
         self._next_question = time.monotonic() + DOUBT_SECONDS
 
@@ -40,47 +43,62 @@ class Connection:
         """Take note that Kafka did not answer."""
         self._unreachable = True
 
+    @property
+    def is_away(self) -> bool:
+        """Whether Kafka cannot be reached, as far as is known."""
+        return self._unreachable
+
     def take(self, error: KafkaError) -> None:
-        """Take note of an error, from librdkafka's callback."""
-        if error.fatal():
+        """Take note of an error, from librdkafka's callback or in the place of a record."""
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
             self._fatal = error
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
-            self._is_away()
+            self._say_away()
         elif error.code() in REFUSALS:
             self._complaints.say(error)
 
-    def _is_away(self) -> None:
+    def _say_away(self) -> None:
         if self._started and not self._unreachable:
             logger.warning("Kafka cannot be reached, trying on", extra={"action": "connect"})
         self._unreachable = True
 
     def look_after(
         self, consumer: Consumer, message: Message | None = None, *, has_partitions: bool = True
-    ) -> bool:
-        """Say whether the consumer is to be made anew; raise what is fatal.
+    ) -> str:
+        """Return why the consumer is to be made anew, or nothing; raise what is fatal.
 
         When Kafka has come back, as `message` may prove, that is logged.
         """
-        if self._fatal and self._fatal.code() == KafkaError.FENCED_INSTANCE_ID:
-            raise FencedError
-        if self._fatal:
-            raise KafkaException(self._fatal)
         now = time.monotonic()
+        if self._fatal:
+            return self._doubted(self._fatal, now)
         is_fine = message is not None and not message.error()
         if not self._unreachable and (is_fine or has_partitions):
             self._renewal.came()
-            return False
+            return ""
         if not self._unreachable and now < self._next_question:
-            return False
+            return ""
         self._next_question = now + DOUBT_SECONDS
         if is_fine or _answers(consumer):
             self._renewal.came()
             if self._unreachable:
-                self._unreachable = False
+                self._unreachable, self._back = False, now
                 logger.info("Kafka is back", extra={"action": "connect"})
-            return False
-        self._is_away()
-        return self._renewal.missing(now)
+            return ""
+        self._say_away()
+        return "Kafka has not answered for long" if self._renewal.missing(now) else ""
+
+    def _doubted(self, fatal: KafkaError, now: float) -> str:
+        """Return why a fatal error is not believed; raise it where it is.
+
+        A coordinator that could not write down who the members are, before it ended, knows earlier ones when it comes back,
+        and takes the present one for a newcomer.  Where there is another relay, it says so again.
+        """
+        if "fenced" not in fatal.str().lower() and fatal.code() != KafkaError.FENCED_INSTANCE_ID:
+            raise KafkaException(fatal)
+        if now - self._back > BACK_SECONDS:
+            raise FencedError
+        return "Kafka, just back, takes another relay for this one"
 
 
 def _answers(consumer: Consumer) -> bool:

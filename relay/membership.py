@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,13 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer, TopicPartition
 
+    from relay.commits import Commits
+    from relay.resting import Resting
+
 ASSIGNMENT_SECONDS = 10.0
 """After so long without a partition there were none: the group needs some of it to form."""
+CLOSE_SECONDS = 3.0
+"""How long the end of the session may take."""
 
 
 class Membership:
@@ -44,3 +50,16 @@ class Membership:
             if not (self._new_group and has_partitions):
                 self._consumer.unsubscribe()
                 self.begin()
+
+
+def end(consumer: Consumer, commits: Commits, resting: Resting) -> threading.Thread:
+    """End a session in a thread: librdkafka waits for a commit that nobody will answer."""
+
+    def ended() -> None:
+        resting.close()
+        commits.finish(consumer, CLOSE_SECONDS / 2)
+        consumer.close()
+
+    ending = threading.Thread(target=ended, name="relay-end", daemon=True)
+    ending.start()
+    return ending

@@ -7,8 +7,8 @@ items before it have been accepted, and never before.
 from __future__ import annotations
 
 import logging
-import threading
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from relay.commits import Commits
 from relay.complaints import SILENT, Complaints, retried
 from relay.connection import Connection
 from relay.consumer_config import DEFAULTS, OWNED, TIMEOUT, member
-from relay.membership import Membership
+from relay.membership import CLOSE_SECONDS, Membership, end
 from relay.records import by_partition
 from relay.resting import Resting, places, read_from
 from relay.seeding import seed
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CLOSE_SECONDS = 3.0
-"""How long the end of the session may take."""
 COMMIT_SECONDS = 0.01
 """How soon the answer to a commit is looked for."""
 MAX_RECORDS = 10_000
@@ -88,20 +86,7 @@ class Source:
 
     def close(self) -> None:
         """Commit what is published and end the session; blocks for some 100 ms, or 3 s when Kafka is away."""
-        self._end().join(CLOSE_SECONDS)
-
-    def _end(self) -> threading.Thread:
-        """End the session in a thread: librdkafka waits for a commit that nobody will answer."""
-        resting, commits, consumer = self._resting, self._commits, self._consumer
-
-        def end() -> None:
-            resting.close()
-            commits.finish(consumer, CLOSE_SECONDS / 2)
-            consumer.close()
-
-        ending = threading.Thread(target=end, daemon=True)
-        ending.start()
-        return ending
+        end(self._consumer, self._commits, self._resting).join(CLOSE_SECONDS)
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -116,8 +101,8 @@ class Source:
         patience = COMMIT_SECONDS if self._commits.under_way else timeout
         first = self._consumer.poll(0 if self._held else patience)
         self._commits.send(self._consumer)
-        if self._connection.look_after(self._consumer, first, has_partitions=bool(self._positions)):
-            self._renew()
+        if why := self._connection.look_after(self._consumer, first, has_partitions=bool(self._positions)):
+            self._renew(why)
         self._membership.renew(has_partitions=bool(self._positions))
         held, self._held = self._held + ([] if first is None else [first]), []
         if not held:
@@ -154,7 +139,8 @@ class Source:
             self._waiting = False
             self._consumer.resume(places(key for key in self._positions if key not in self._resting))
         self._commits.send(self._consumer)
-        self._connection.look_after(self._consumer)
+        with suppress(FencedError):  # `read` raises it, or knows better
+            self._connection.look_after(self._consumer)
 
     # --- partitions that nobody listens to ---------------------------------------------------------------------------
 
@@ -253,7 +239,8 @@ class Source:
         if error is None:
             return False
         if error.code() == KafkaError._FATAL:  # noqa: SLF001
-            raise FencedError if "fenced" in error.str().lower() else KafkaException(error)
+            self._connection.take(error)
+            return False
         if error.code() != KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             self._complaints.say(error)
             return False
@@ -286,12 +273,14 @@ class Source:
         self.close()
         self._begin()
 
-    def _renew(self) -> None:
-        """Go on with a new consumer: this one has lost its brokers (`kafkasse.renewal`)."""
-        logger.warning("Kafka has not answered for long: connecting anew", extra={"action": "renew"})
-        self._end()
+    def _renew(self, why: str) -> None:
+        """Go on with a new consumer, without waiting for the end of this one."""
+        logger.warning("%s: connecting anew", why, extra={"action": "renew"})
+        was_away = self._connection.is_away
+        end(self._consumer, self._commits, self._resting)
         self._begin()
-        self._connection.failed()
+        if was_away:
+            self._connection.failed()
 
     def _begin(self) -> None:
         self._positions, self._held = {}, []

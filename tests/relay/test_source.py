@@ -15,7 +15,7 @@ from kafkasse import renewal
 from kafkasse.exceptions import FencedError
 from kafkasse.renewal import PATIENCE
 from relay import chunks, connection, consumer_config, membership, resting, source
-from relay.connection import DOUBT_SECONDS
+from relay.connection import BACK_SECONDS, DOUBT_SECONDS
 from relay.membership import ASSIGNMENT_SECONDS
 from relay.source import Source
 from tests.harness.wait import until
@@ -177,11 +177,18 @@ def test_read_of_an_error_says_it_once_and_goes_on_with_the_other_partitions(rea
     assert warnings(caplog) == [f"Kafka says: error {code}"]
 
 
-def test_read_of_another_relay_with_this_name_ends_it(reading, consumer):
-    """The group has a newer member of this name."""
+def fenced():
+    """Return what librdkafka hands out when the group has a newer member of this name."""
     error = Message(error=KafkaError._FATAL)  # noqa: SLF001
     error._error = KafkaError(KafkaError._FATAL, "member is fenced by another")  # noqa: SLF001
-    consumer.messages = [error]
+    return error
+
+
+def test_read_of_another_relay_with_this_name_ends_it(reading, consumer):
+    """The group has a newer member of this name."""
+    consumer.messages = [fenced()]
+    reading.read(0.1)
+    reading.wait(0)
     with pytest.raises(FencedError):
         reading.read(0.1)
 
@@ -447,6 +454,31 @@ def test_consumer_that_is_replaced_is_so_once_for_each_time_that_kafka_is_away(
     reading.read(0.1)
     said = [record.getMessage() for record in caplog.records if record.name != "relay.source"]
     assert said == ["Kafka cannot be reached, trying on", "Kafka is back"]
+
+
+def test_consumer_that_a_broker_which_is_just_back_takes_for_another_goes_on_anew_once(
+    clock, reading, consumer, monkeypatch, caplog
+):
+    """It may know an earlier member of this name; where there is another relay indeed, that one wins."""
+    reading._connection.take(KafkaError(KafkaError._ALL_BROKERS_DOWN))  # noqa: SLF001
+    consumer.messages = [Message(5)]
+    reading.read(0.1)
+    clock.now += BACK_SECONDS - 1
+    new = FakeConsumer({})
+    monkeypatch.setattr(consumer_config, "Consumer", lambda _config: new)
+    consumer.messages = [fenced()]
+    reading.read(0.1)
+    assert new.calls == []
+    reading.read(0.1)
+    assert new.calls == ["subscribe"]
+    assert "just back" in warnings(caplog)[-1]
+    new.on_assign(new, [TopicPartition(*ORDERS)])
+    new.messages = [Message(5)]
+    assert len(reading.read(0.1)) == 1
+    new.messages = [fenced()]
+    reading.read(0.1)
+    with pytest.raises(FencedError):
+        reading.read(0.1)
 
 
 def test_consumer_without_partitions_that_is_answered_is_kept(clock, reading, consumer, monkeypatch):
