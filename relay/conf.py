@@ -15,7 +15,7 @@ class Settings:
 
     @property
     def RELAY_PUBLISH_TIMEOUT(self) -> int:
-        """How many seconds a proxy may take to answer one publish; a stop waits for the one in flight, 4.5 s at most."""
+        """How many seconds a proxy may take to answer one publish; a stop waits for the one in flight, 4 s at most."""
         return getattr(settings, "RELAY_PUBLISH_TIMEOUT", 4)
 
 

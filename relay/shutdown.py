@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-GRACE = 4.5
-"""Seconds that a clean end may take; the promise is 5."""
+GRACE = 4.0
+"""Seconds that a clean end may take; the promise is 5, and a busy machine takes most of one to end a process."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Says whether anything grows, or gets lost, in the long run: `scripts/soak [--minutes N] [--markdown FILE]`.
+"""Says whether anything grows, or gets lost, in the long run: `scripts/soak [--minutes N] [--rate N] [--markdown FILE]`.
 
 A writer, and clients that come and go, in crews: some start with what comes, some with the last thousand records, some
 with a cursor that is ten seconds old.  Memory and open files of each process are noted all the time, and what they grow by
@@ -28,7 +28,6 @@ from tests.harness.kafka import KafkaBroker
 from tests.harness.processes import Process
 from tests.harness.stack import Stack
 
-RATE = 2000  # records a second
 CREWS, CREW = 8, 25  # clients come and go by the crew
 STAYS = 10, 60  # seconds, the shortest and the longest
 OLD = 10.0  # seconds of age of a cursor with which somebody comes back
@@ -92,6 +91,7 @@ class Clients:
     def __init__(self, stack: Stack, topic: str, writer: NumberedWriter, until: float) -> None:
         """Nobody comes yet."""
         self._stack, self._topic, self._writer, self._until = stack, topic, writer, until
+        self._rate = writer.rate
         self._topic_id = stack.kafka.topic_id(topic)
         self._chance = random.Random(0)  # noqa: S311 - to be repeated
         self._kinds = itertools.cycle([self._new, self._with_the_last, self._back])
@@ -132,7 +132,7 @@ class Clients:
             self._stack.port,
             f"/events/{self._topic}/{query}",
             CREW,
-            int(RATE * seconds) + more,
+            int(self._rate * seconds) + more,
             timeout=4 * seconds + 60,
             rate=100,
             header=header,
@@ -149,23 +149,23 @@ class Clients:
         return self._load(
             seconds,
             header=f"Last-Event-ID: {event_id(self._topic, old, self._topic_id)}",
-            more=int(OLD * RATE),
+            more=int(OLD * self._rate),
         )
 
     def _old_positions(self) -> Mapping[int, int]:
-        behind = int(OLD * RATE / self._writer.partitions)
+        behind = int(OLD * self._rate / self._writer.partitions)
         return {p: max(0, last + 1 - behind) for p, last in self._writer.acknowledged.copy().items()}
 
 
-def soak(minutes: float, folder: Path) -> tuple[dict[str, Series], Clients]:
-    """Run everything for so long."""
+def soak(minutes: float, rate: float, folder: Path) -> tuple[dict[str, Series], Clients]:
+    """Run everything for so long, with so many records a second."""
     with KafkaBroker(folder / "kafka") as kafka:
         topic = kafka.create_topic()
         with (
             Stack(kafka, folder / "stack") as stack,
-            NumberedWriter(kafka.bootstrap, topic, rate=RATE) as writer,
+            NumberedWriter(kafka.bootstrap, topic, rate=rate) as writer,
         ):
-            writer.wait_total(int(OLD * RATE), 60)
+            writer.wait_total(int(OLD * rate), 60)
             began = time.monotonic()
             clients = Clients(stack, topic, writer, began + 60 * minutes)
             clients.start()
@@ -181,10 +181,11 @@ def main() -> int:
         prog="scripts/soak", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--rate", type=float, default=2000, help="records a second; each goes to 200 clients")
     add_markdown(parser)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kafkasse-soak-") as folder:
-        series, clients = soak(asked.minutes, Path(folder))
+        series, clients = soak(asked.minutes, asked.rate, Path(folder))
     # Java takes what it is allowed to, and keeps it.
     grown = [f"{name}: {what}" for name, each in series.items() if name != "kafka" for what in each.grows()]
     wrong = {name: count for name, count in clients.counted.items() if count and name != "delivered"}
@@ -192,9 +193,7 @@ def main() -> int:
         f"{clients.crews:,} crews of {CREW} came and went, and got {clients.counted['delivered']:,} records; "
         f"wrong: {wrong or 'nothing'}; growing: {', '.join(grown) or 'nothing'}."
     )
-    head = (
-        f"{machine()}. {asked.minutes:g} minutes at {RATE:,} records/s, {CREWS * CREW} clients at a time.\n"
-    )
+    head = f"{machine()}. {asked.minutes:g} minutes at {asked.rate:,.0f} records/s, {CREWS * CREW} clients at a time.\n"
     rows = [each.row(name) for name, each in series.items()]
     text = "\n".join([head, HEAD, *rows, f"\n{told}\n"])
     show(text, asked.markdown, "soak")
