@@ -250,8 +250,12 @@ class Source:
         return True
 
     def _reset(self, key: Key) -> None:
-        """Go on where the log begins; where that cannot be found out, stay: the same error comes again."""
+        """Go on where the log begins; where that cannot be found out, stay: the same error comes again.
+
+        It may be the log of another topic of the name.
+        """
         self._unread.add(key)
+        self._tags.doubt()
         try:
             self._positions[key] = ends(self._consumer, places([key]), EARLIEST, TIMEOUT)[key]
         except KafkaException as error:

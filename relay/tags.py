@@ -42,6 +42,10 @@ class Tags:
         found = self._catalog.topics(names, TIMEOUT)
         self.known |= {name: found[name].tag if name in found else cursor.tag(name) for name in names}
 
+    def doubt(self) -> None:
+        """Have the next look come at once: something of a topic is not as it was."""
+        self._next_look = float("-inf")
+
     def changed(self, keys: Iterable[Key], now: float) -> set[str]:
         """Return the topics of these partitions that have become others since they were asked for last; does not block.
 

@@ -193,11 +193,16 @@ def test_read_of_another_relay_with_this_name_ends_it(reading, consumer):
         reading.read(0.1)
 
 
-def test_read_of_a_position_that_the_log_has_not_goes_on_where_it_begins(reading, consumer, caplog):
+def test_read_of_a_position_that_the_log_has_not_goes_on_where_it_begins(
+    reading, consumer, caplog, monkeypatch
+):
     """What was read before belongs to a log that is no more; what comes next follows nothing."""
     consumer.begin = 90
     consumer.messages = [Message(5), Message(error=KafkaError._AUTO_OFFSET_RESET)]  # noqa: SLF001
+    doubted = []
+    monkeypatch.setattr(reading._tags, "doubt", lambda: doubted.append(True))  # noqa: SLF001
     assert reading.read(0.1) == []
+    assert doubted, "it may be another topic"
     assert consumer.calls == [("unassign", *ORDERS), ("assign", *ORDERS, 90)]
     assert len(warnings(caplog)) == 1
     consumer.messages = [Message(90)]

@@ -97,6 +97,16 @@ def test_nothing_is_asked_before_it_is_time(tags, catalog):
     assert len(catalog.asked) == 2
 
 
+def test_doubt_has_it_asked_at_once(tags, catalog):
+    """And then as rarely as before."""
+    looked(tags, catalog, 0)
+    tags.doubt()
+    catalog.ids["b"] = "2"
+    assert looked(tags, catalog, 0.1) == {"b"}
+    tags.changed(BOTH, LOOK)
+    assert len(catalog.asked) == 2
+
+
 def test_topic_that_is_gone_is_no_other_yet(tags, catalog):
     """It keeps its tag until there is one of its name again."""
     del catalog.ids["b"]
