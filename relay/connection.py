@@ -21,6 +21,8 @@ BACK_SECONDS = 30.0
 """For how long after Kafka has come back it may take this relay for another one."""
 DOUBT_SECONDS = 5.0
 """How often a consumer without partitions is asked whether it reaches the brokers: it may not say so by itself."""
+ANSWER_SECONDS = 0.5
+"""How long an answer is waited for: much longer than one takes over a slow line, as nothing else is done meanwhile."""
 
 
 class Connection:
@@ -104,7 +106,7 @@ class Connection:
 def _answers(consumer: Consumer) -> bool:
     """Say whether Kafka does."""
     try:
-        consumer.list_topics("", timeout=0.2)
+        consumer.list_topics("", timeout=ANSWER_SECONDS)
     except KafkaException:
         return False
     return True
