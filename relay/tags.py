@@ -30,6 +30,7 @@ class Tags:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self.known: dict[str, str] = {}
+        self._others: set[str] = set()
         self._asked: Mapping[str, Future[Any]] = {}
         self._next_look = float("-inf")
 
@@ -40,7 +41,9 @@ class Tags:
     def learn(self, names: Collection[str]) -> None:
         """Ask for the tags of topics; blocks for `TIMEOUT` at the most, and raises what librdkafka raises."""
         found = self._catalog.topics(names, TIMEOUT)
-        self.known |= {name: found[name].tag if name in found else cursor.tag(name) for name in names}
+        tags = {name: found[name].tag if name in found else cursor.tag(name) for name in names}
+        self._others |= {name for name, tag in tags.items() if self.known.get(name, tag) != tag}
+        self.known |= tags
 
     def doubt(self) -> None:
         """Have the next look come at once: something of a topic is not as it was."""
@@ -51,6 +54,9 @@ class Tags:
 
         `now` is the time of a clock in seconds.  A topic that is gone is no other yet.
         """
+        if self._others:  # seen to be gone in between, and learnt anew
+            others, self._others = self._others, set()
+            return others
         if not self._asked:
             if now >= self._next_look:
                 self._next_look = now + LOOK

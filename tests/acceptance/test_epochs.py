@@ -25,13 +25,13 @@ def wait_relayed(kafka, stack, topic):
     until(lambda: kafka.has_committed_all(stack.group, topic), 20, "the relay is at the end")
 
 
-def renewed_under_a_hold(kafka, stack, topic, count):
+def renewed_under_a_hold(kafka, stack, topic, count, *, noticed=False):
     """Have a topic created again while a client listens to it; return the client, closed, after it got everything."""
     NumberedWriter(kafka.bootstrap, topic).write(COUNT)
     start = event_id(topic, dict.fromkeys(range(4), 0), kafka.topic_id(topic))
     with stack.client(topic, last_event_id=start) as client:
         client.wait_for(COUNT, 20)
-        written = renew(kafka, topic, count)
+        written = renew(kafka, topic, count, gone=stack if noticed else None)
         client.wait_for(
             lambda client: by_partition(client) == written, NOTICED, "all records of the new topic"
         )
@@ -40,10 +40,15 @@ def renewed_under_a_hold(kafka, stack, topic, count):
     return client
 
 
-def renew(kafka, topic, count):
-    """Delete the topic, create it again, and write so many records to each partition; return them by partition."""
+def renew(kafka, topic, count, gone=None):
+    """Delete the topic, create it again, and write so many records to each partition; return them by partition.
+
+    Where a stack is given as `gone`, its relay notices first that there is no such topic any more.
+    """
     kafka.delete_topic(topic)
     until(lambda: topic not in kafka.topics(), 20, "the topic is gone")
+    if gone:
+        gone.relays[0].wait_log("Subscribed topic not available", 30)
     kafka.create_topic(topic)
     written = {partition: [b"new %d/%d" % (partition, n) for n in range(count)] for partition in range(4)}
     for partition, values in written.items():
@@ -78,12 +83,13 @@ def test_topic_created_again_under_a_hold_begins_anew(kafka, stack, topic, count
     assert client.repeated() == []
 
 
-def test_topic_whose_leaders_had_changed_is_created_again(own_kafka, make_stack):
+@pytest.mark.parametrize("noticed", [False, True], ids=["at once", "after the relay saw it gone"])
+def test_topic_whose_leaders_had_changed_is_created_again(own_kafka, make_stack, noticed):
     """A client of Kafka takes what it hears of the new topic's leaders for outdated: they count from 0 again."""
     topic = own_kafka.create_topic()
     own_kafka.restart()
     own_kafka.restart()
-    client = renewed_under_a_hold(own_kafka, make_stack(own_kafka), topic, 10)
+    client = renewed_under_a_hold(own_kafka, make_stack(own_kafka), topic, 10, noticed=noticed)
     assert client.repeated() == []
 
 

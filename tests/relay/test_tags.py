@@ -97,6 +97,17 @@ def test_nothing_is_asked_before_it_is_time(tags, catalog):
     assert len(catalog.asked) == 2
 
 
+def test_topic_that_was_gone_and_is_learnt_anew_as_another_is_told_once(tags, catalog):
+    """Its partitions were given up and assigned again; what librdkafka knows of the old ones stands in its way."""
+    catalog.ids["b"] = "2"
+    tags.learn(["b"])
+    assert tags.of("b") == cursor.tag("b", "2")
+    assert tags.changed(BOTH, 0) == {"b"}
+    assert looked(tags, catalog, 0) == set()
+    tags.learn(["a", "b"])
+    assert looked(tags, catalog, LOOK) == set()
+
+
 def test_doubt_has_it_asked_at_once(tags, catalog):
     """And then as rarely as before."""
     looked(tags, catalog, 0)
