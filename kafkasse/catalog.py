@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from kafkasse import cursor
-from kafkasse.renewal import Renewal, give_up, is_answer
+from kafkasse.renewal import Renewal, give_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,9 +77,7 @@ class Catalog:
         try:
             found = _collected(answers, timeout)
         except KafkaException as error:
-            if is_answer(error):
-                self._renewal.came()
-            elif self._renewal.missing(time.monotonic()):
+            if self._renewal.failed(error, time.monotonic()):
                 give_up(self._admin)
                 self._admin = None
             raise

@@ -22,7 +22,7 @@ from kafkasse.conf import conf
 from kafkasse.exceptions import ConfigurationError, KafkaUnavailableError, TopicChangedError
 from kafkasse.offsets import LATEST, committed, ends, offsets
 from kafkasse.once import Once
-from kafkasse.renewal import Renewal, give_up, is_answer
+from kafkasse.renewal import Renewal, give_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -186,8 +186,7 @@ class Lookup:
 
     def _renew_after(self, error: Exception) -> None:
         """Ask by other clients from now on, where these get no answers any more."""
-        is_silence = isinstance(error, KafkaException) and not is_answer(error)
-        if is_silence and self._renewal.missing(time.monotonic()):
+        if isinstance(error, KafkaException) and self._renewal.failed(error, time.monotonic()):
             logger.warning("Kafka has not answered for long: asking anew", extra={"action": "renew"})
             give_up(self._consumer, self._catalog)
             self._open()

@@ -44,10 +44,15 @@ class Renewal:
             self._missing_since = now
         return self._answered and now - self._missing_since >= PATIENCE
 
+    def failed(self, error: KafkaException, now: float) -> bool:
+        """Take note of an error; say whether the client is to be given up.
 
-def is_answer(error: KafkaException) -> bool:
-    """Say whether an error came from a broker; librdkafka's own have negative numbers."""
-    return bool(error.args[0].code() >= 0)
+        What a broker says is an answer, also where it says no; librdkafka's own errors have negative numbers.
+        """
+        if error.args[0].code() < 0:
+            return self.missing(now)
+        self.came()
+        return False
 
 
 def give_up(*clients: Any) -> None:

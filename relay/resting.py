@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from kafkasse.offsets import LATEST, ends
-from kafkasse.renewal import Renewal, give_up, is_answer
+from kafkasse.renewal import Renewal, give_up
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -98,7 +98,7 @@ class Resting:
             # For readers of committed records, a log ends where the first open transaction begins.
             found = ends(self._asking, partitions, LATEST, TIMEOUT)
         except KafkaException as error:
-            if not is_answer(error) and self._renewal.missing(time.monotonic()):
+            if self._renewal.failed(error, time.monotonic()):
                 give_up(self._asking)
                 self._asking = None
             raise

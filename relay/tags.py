@@ -41,9 +41,15 @@ class Tags:
     def learn(self, names: Collection[str]) -> None:
         """Ask for the tags of topics; blocks for `TIMEOUT` at the most, and raises what librdkafka raises."""
         found = self._catalog.topics(names, TIMEOUT)
-        tags = {name: found[name].tag if name in found else cursor.tag(name) for name in names}
-        self._others |= {name for name, tag in tags.items() if self.known.get(name, tag) != tag}
+        self._others |= self._take(
+            {name: found[name].tag if name in found else cursor.tag(name) for name in names}
+        )
+
+    def _take(self, tags: Mapping[str, str]) -> set[str]:
+        """Take these tags for the present ones; return the topics that had others."""
+        others = {name for name, tag in tags.items() if self.known.get(name, tag) != tag}
         self.known |= tags
+        return others
 
     def doubt(self) -> None:
         """Have the next look come at once: something of a topic is not as it was."""
@@ -69,6 +75,4 @@ class Tags:
             found = self._catalog.collected(answers, 0)
         except KafkaException:
             return set()  # another look follows
-        changed = {name for name, topic in found.items() if topic.tag != self.known.get(name, topic.tag)}
-        self.known |= {name: found[name].tag for name in changed}
-        return changed
+        return self._take({name: topic.tag for name, topic in found.items()})

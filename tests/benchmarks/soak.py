@@ -72,8 +72,8 @@ class Series:
 def noted(processes: Iterable[Process], until: float, settled: float) -> dict[str, Series]:
     """Note what the processes hold until a time of `time.monotonic`; return what they held from `settled` on."""
     found: dict[str, Series] = {}
-    pause = threading.Event()
-    while not pause.wait(min(NOTED, max(0.0, until - time.monotonic()))) and time.monotonic() < until:
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(NOTED, left))
         if time.monotonic() < settled:
             continue
         for name, pid, use in uses(processes):

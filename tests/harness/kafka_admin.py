@@ -44,7 +44,6 @@ class KafkaAdmin:
         """Note where the cluster is; nothing connects yet."""
         self.bootstrap = bootstrap
         self._admin: AdminClient | None = None
-        self._given_up: list[AdminClient | None] = []  # their destructors may wait for ever
         self._writer: Producer | None = None
 
     @property
@@ -197,13 +196,7 @@ class KafkaAdmin:
 
     def group_members(self, group: str) -> dict[str, list[TopicPartition]]:
         """Return the assignment of each member; empty while the group is not stable."""
-        try:
-            found = self.admin.describe_consumer_groups([group])[group].result(TIMEOUT / 3)
-        except (KafkaException, TimeoutError):
-            # After a restart of the broker it may ask for ever where the coordinator was (librdkafka 2.16).
-            self._given_up.append(self._admin)
-            self._admin = None
-            raise
+        found = self.admin.describe_consumer_groups([group])[group].result(TIMEOUT)
         if found.state != ConsumerGroupState.STABLE:
             return {}
         return {member.member_id: member.assignment.topic_partitions for member in found.members}

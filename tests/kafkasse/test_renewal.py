@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from kafkasse import renewal
-from kafkasse.renewal import PATIENCE, Renewal, give_up, is_answer
+from kafkasse.renewal import PATIENCE, Renewal, give_up
 from tests.harness.wait import until
 
 
@@ -45,9 +45,15 @@ def test_missing_of_a_client_that_never_had_an_answer_keeps_it():
         (KafkaError.NOT_COORDINATOR, True),
     ],
 )
-def test_is_answer_is_what_a_broker_says(code, answered):
-    """Not what librdkafka says for want of one."""
-    assert is_answer(KafkaException(KafkaError(code))) == answered
+def test_failed_is_missing_unless_a_broker_says_no(code, answered):
+    """Then it is an answer, and the time counts anew."""
+    found, error = Renewal(), KafkaException(KafkaError(code))
+    found.came()
+    assert not found.failed(error, 100)
+    assert found.failed(error, 100 + PATIENCE) == (not answered)
+    found.missing(200)
+    found.failed(error, 200)
+    assert found.missing(200 + PATIENCE) == (not answered)
 
 
 def test_give_up_ends_clients_later_and_elsewhere(monkeypatch):
