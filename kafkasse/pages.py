@@ -177,11 +177,12 @@ def read(
 def _asked_for_seldom(page: Page, size: int) -> bool:
     """Say whether there would be few requests if `page`, of `size` bytes, were sent in small ones.
 
-    There would be many where a topic is fast, or has many records.
+    There would be many where a topic is fast, or has many records. Some large records at the same moment do not make a
+    topic fast: what comes together counts as if it had come in a second.
     """
     times = [record.time for record in page.records]
     seconds = (max(times, default=0) - min(times, default=0)) / 1000
-    return len(times) <= MANY_RECORDS and size <= FAST_BYTES * seconds
+    return len(times) <= MANY_RECORDS and size <= FAST_BYTES * max(seconds, 1.0)
 
 
 @Once

@@ -144,13 +144,18 @@ class FullTurns:
 
 
 @pytest.mark.parametrize(
-    ("size", "seconds", "most"),
-    [(9_000, 60, 190_000), (9_000, 0, 1_000_000), (400, 60, 1_000_000)],
-    ids=["few and slow", "fast", "many"],
+    ("size", "count", "seconds", "most"),
+    [
+        (9_000, 100, 60, 190_000),
+        (70_000, 4, 0, 190_000),
+        (9_000, 100, 0, 1_000_000),
+        (400, 2250, 60, 1_000_000),
+    ],
+    ids=["few and slow", "a burst", "fast", "many"],
 )
-def test_refill_of_few_large_records_comes_in_small_pages(cluster, topic, size, seconds, most):
+def test_refill_of_few_large_records_comes_in_small_pages(cluster, topic, size, count, seconds, most):
     """The proxy reads no further for those who share a longer answer when the slowest of them goes."""
-    now, count = int(time.time() * 1000), 900_000 // size
+    now = int(time.time() * 1000)
     cluster.create_topic(topic, 1)
     cluster.commit(topic, {0: 0})
     proxy = GripProxy().open(topic)
