@@ -33,7 +33,7 @@ def check_consumer_config(**_: Any) -> list[CheckMessage]:
         positions.consumer().close()
     except ConfigurationError as error:
         return [
-            Error(str(error), hint=f"KAFKA_CONSUMER_CONFIG = {CONSUMER_CONFIG_EXAMPLE}", id="kafkasse.E001")
+            Error(str(error), hint=f"KAFKA_CONSUMER_CONFIG={CONSUMER_CONFIG_EXAMPLE}", id="kafkasse.E001")
         ]
     return []
 
