@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from kafkasse.catalog import Catalog
 from kafkasse.exceptions import FencedError, KafkaUnavailableError
-from kafkasse.offsets import EARLIEST, Committed, committed, ends
+from kafkasse.offsets import EARLIEST, LATEST, Committed, committed, ends
 from relay import chunks
 from relay.chunks import Run
 from relay.commits import Commits
@@ -250,19 +250,21 @@ class Source:
         return True
 
     def _reset(self, key: Key) -> None:
-        """Go on where the log begins; where that cannot be found out, stay: the same error comes again.
+        """Go on where the log begins, unless it has the position: librdkafka may say so of an assignment that is no more.
 
-        It may be the log of another topic of the name.
+        Where that cannot be found out, stay: the same error comes again.  It may be the log of another topic of the name.
         """
         self._unread.add(key)
         self._tags.doubt()
         try:
-            self._positions[key] = ends(self._consumer, places([key]), EARLIEST, TIMEOUT)[key]
+            begin, end = (ends(self._consumer, places([key]), at, TIMEOUT)[key] for at in (EARLIEST, LATEST))
         except KafkaException as error:
             self._complaints.say(error.args[0])
         else:
-            said = "The log does not have the relay's position"
-            logger.warning(said, extra={"topic": key[0], "partition": key[1], "action": "reset"})
+            if not begin <= self._positions[key] <= end:
+                self._positions[key] = begin
+                said = "The log does not have the relay's position"
+                logger.warning(said, extra={"topic": key[0], "partition": key[1], "action": "reset"})
         read_from(self._consumer, self._positions, [key])
 
     def _begin_again(self, topics: set[str]) -> None:

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from kafkasse import renewal
 from kafkasse.exceptions import FencedError
+from kafkasse.offsets import EARLIEST, LATEST
 from kafkasse.renewal import PATIENCE
 from relay import chunks, connection, consumer_config, membership, resting, source
 from relay.connection import BACK_SECONDS, DOUBT_SECONDS
@@ -67,7 +68,7 @@ class FakeConsumer:
         """Nothing is assigned."""
         self.config = config
         self.messages, self.calls = [], []
-        self.committed_answers, self.begin = [], 0
+        self.committed_answers, self.begin, self.end = [], 0, 0
 
     def list_topics(self, *_args, **_kwargs):
         """Return a mock cluster's metadata, in which every topic exists."""
@@ -109,10 +110,12 @@ class FakeConsumer:
         self.offsets = offsets
 
     def offsets_for_times(self, partitions, _timeout):
-        """Return where every log begins."""
-        if isinstance(self.begin, KafkaException):
-            raise self.begin
-        return [TopicPartition(each.topic, each.partition, self.begin) for each in partitions]
+        """Return where every log begins or ends."""
+        places = {EARLIEST: self.begin, LATEST: self.end}
+        for found in (places[each.offset] for each in partitions):
+            if isinstance(found, KafkaException):
+                raise found
+        return [TopicPartition(each.topic, each.partition, places[each.offset]) for each in partitions]
 
     def incremental_assign(self, partitions):
         """Note from where."""
@@ -193,21 +196,32 @@ def test_read_of_another_relay_with_this_name_ends_it(reading, consumer):
         reading.read(0.1)
 
 
+@pytest.mark.parametrize(("begin", "end"), [(90, 95), (0, 4)], ids=["before the log", "behind it"])
 def test_read_of_a_position_that_the_log_has_not_goes_on_where_it_begins(
-    reading, consumer, caplog, monkeypatch
+    reading, consumer, caplog, monkeypatch, begin, end
 ):
     """What was read before belongs to a log that is no more; what comes next follows nothing."""
-    consumer.begin = 90
+    consumer.begin, consumer.end = begin, end
     consumer.messages = [Message(5), Message(error=KafkaError._AUTO_OFFSET_RESET)]  # noqa: SLF001
     doubted = []
     monkeypatch.setattr(reading._tags, "doubt", lambda: doubted.append(True))  # noqa: SLF001
     assert reading.read(0.1) == []
     assert doubted, "it may be another topic"
-    assert consumer.calls == [("unassign", *ORDERS), ("assign", *ORDERS, 90)]
+    assert consumer.calls == [("unassign", *ORDERS), ("assign", *ORDERS, begin)]
     assert len(warnings(caplog)) == 1
-    consumer.messages = [Message(90)]
+    consumer.messages = [Message(begin)]
     (run,) = reading.read(0.1)
-    assert (run.position, run.first) == (90, True)
+    assert (run.position, run.first) == (begin, True)
+
+
+@pytest.mark.parametrize(("begin", "end"), [(5, 95), (0, 5)], ids=["first", "last"])
+def test_read_of_a_position_that_the_log_has_stays(reading, consumer, caplog, begin, end):
+    """What librdkafka says may be of an assignment that is no more; the whole log would be published once more."""
+    consumer.begin, consumer.end = begin, end
+    consumer.messages = [Message(error=KafkaError._AUTO_OFFSET_RESET)]  # noqa: SLF001
+    assert reading.read(0.1) == []
+    assert consumer.calls == [("unassign", *ORDERS), ("assign", *ORDERS, 5)]
+    assert warnings(caplog) == []
 
 
 def test_read_of_a_position_that_the_log_has_not_and_no_leader_stays_and_tries_again(
@@ -286,7 +300,7 @@ def committed(consumer):
 def test_follow_says_which_partitions_begin_to_rest_and_which_no_longer_do(reading, consumer):
     """A view looks for the end of those that rest by itself: it is told with the position, once."""
     reading.rest({ORDERS})
-    consumer.begin = 5
+    consumer.end = 5
     reading.commit(reading.follow(), wait=True)
     assert committed(consumer) == {ORDERS: (5, reading.tag("orders") + "~")}
     assert reading.follow() == []
@@ -300,7 +314,7 @@ def test_rest_stops_fetching_and_follow_goes_on_where_the_log_ends(reading, cons
     """The position stays that of a relay that reads."""
     reading.rest({ORDERS, ("users", 0)})
     assert consumer.calls == [("pause", *ORDERS)]
-    consumer.begin = 90
+    consumer.end = 90
     (item,) = grown(reading)
     assert (item.topic, item.partition, item.position, item.records, item.body) == (*ORDERS, 90, 85, None)
     assert reading.positions() == {ORDERS: 90}
@@ -321,18 +335,18 @@ def test_follow_of_a_log_that_has_not_grown_or_is_shorter_says_nothing(reading, 
 
 def test_follow_where_kafka_does_not_answer_looks_again(reading, consumer):
     """It may be away, or the partition without a leader."""
-    consumer.begin = KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+    consumer.end = KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
     reading.rest({ORDERS})
     until(lambda: (reading.follow(), reading._resting._asked)[1], 5, "a look")  # noqa: SLF001
     until(lambda: (reading.follow(), not reading._resting._asked)[1], 5, "its failure")  # noqa: SLF001
-    consumer.begin = 6
+    consumer.end = 6
     assert [item.position for item in grown(reading)] == [6]
 
 
 def test_wake_reads_on_where_follow_has_come_to_and_begins_anew(reading, consumer):
     """The proxy knows of no item since, so the first run is a first one."""
     reading.rest({ORDERS})
-    consumer.begin = 90
+    consumer.end = 90
     grown(reading)
     consumer.calls.clear()
     reading.wake({ORDERS, ("users", 0)})
@@ -358,7 +372,7 @@ def test_partition_that_is_taken_away_while_it_rests_is_read_when_it_comes_back(
     reading.rest({ORDERS})
     consumer.on_lost(consumer, [TopicPartition(*ORDERS)])
     assert consumer.calls[-2:] == [("resume", *ORDERS), ("unassign", *ORDERS)]
-    consumer.begin = 90
+    consumer.end = 90
     assert reading.follow() == []
     consumer.on_assign(consumer, [TopicPartition(*ORDERS)])
     assert ORDERS not in reading._resting  # noqa: SLF001
@@ -374,11 +388,11 @@ def test_follow_by_a_client_that_gets_no_answers_any_more_goes_on_with_another(
     monkeypatch.setattr(resting, "give_up", given_up.append)
     monkeypatch.setattr(renewal, "PATIENCE", 0)
     reading.rest({ORDERS})
-    consumer.begin = 6
+    consumer.end = 6
     grown(reading)
-    consumer.begin = KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+    consumer.end = KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
     until(lambda: (reading.follow(), given_up)[1], 5, "it is given up")
-    consumer.begin = 7
+    consumer.end = 7
     assert [item.position for item in grown(reading)] == [7]
     assert (given_up, len(made)) == ([consumer], 2)
 
