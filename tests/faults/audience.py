@@ -21,6 +21,8 @@ KINDS = {
 QUICK = 0.5  # seconds
 ROUND = 0.2  # seconds between two looks at who is to do what
 LITTLE = 16_384  # bytes that the system takes on behalf of a slow client
+# A loopback's are longer than such a window: Linux then sends one in 200 ms, which is less than the stream brings.
+SEGMENT = 1448  # bytes, as on an Ethernet
 
 
 class Audience:
@@ -42,8 +44,8 @@ class Audience:
             return EventSourceClient(url, reconnect=True, forgiving=True)
         if kind == "cut off":
             return EventSourceClient(url, reconnect=True, forgiving=True, max_retry=2)
-        buffer = LITTLE if kind == "slow" else None
-        return EventSourceClient(url, reconnect=True, forgiving=True, max_retry=QUICK, receive_buffer=buffer)
+        little = {"receive_buffer": LITTLE, "segment": SEGMENT} if kind == "slow" else {}
+        return EventSourceClient(url, reconnect=True, forgiving=True, max_retry=QUICK, **little)
 
     @property
     def all(self) -> list[tuple[str, EventSourceClient]]:

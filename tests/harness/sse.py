@@ -59,7 +59,8 @@ class EventSourceClient:
 
     With `reconnect` it comes back after a cut as a browser does, until an answer other than 200 or of another content
     type ends it for ever; where it is `forgiving`, it comes back after a 5xx, too, as nginx in front would have it
-    (docs/how-to/behind-nginx.md).  `receive_buffer` (bytes) makes the system take little on behalf of a paused client.
+    (docs/how-to/behind-nginx.md).  `receive_buffer` (bytes) makes the system take little on behalf of a paused client;
+    `segment` is how many bytes come in one at the most.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class EventSourceClient:
         reconnect: bool = False,
         last_event_id: str = "",
         receive_buffer: int | None = None,
+        segment: int | None = None,
         max_retry: float = 60.0,
         forgiving: bool = False,
     ) -> None:
@@ -81,7 +83,7 @@ class EventSourceClient:
         self.connections: list[Connection] = []
         self.retry = DEFAULT_RETRY
         self.failed = ""
-        self._buffer = receive_buffer
+        self._buffer, self._segment = receive_buffer, segment
         self._socket: socket.socket | None = None
         self._closing = threading.Event()
         self._reading = threading.Event()
@@ -218,6 +220,8 @@ class EventSourceClient:
         try:
             if self._buffer:
                 found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
+            if self._segment:
+                found.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, self._segment)
             found.settimeout(timeout)
             found.connect(address)
         except OSError:
