@@ -42,9 +42,13 @@ class Outcome:
         return self._seen[: 3 * SHOWN]
 
 
+def findings(found: Counter[str]) -> str:
+    """Return in words what was found."""
+    return ", ".join(f"{count} {word}" for word, count in found.items()) or "nothing"
+
+
 def line(outcome: Outcome) -> str:
     """Return the row of an outcome."""
-    found = ", ".join(f"{count} {word}" for word, count in outcome.found.items()) or "nothing"
     cells = [
         outcome.name,
         " ".join(outcome.what),
@@ -52,7 +56,7 @@ def line(outcome: Outcome) -> str:
         f"{outcome.silence:.1f}",
         f"{outcome.delivered:,}",
         f"{outcome.again:,}",
-        found,
+        findings(outcome.found),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -63,3 +67,17 @@ def write(path: Path, outcomes: list[Outcome], seed: int) -> None:
     table = "\n".join([HEAD, *map(line, outcomes)])
     text = f"{machine()}. Seed {seed}.\n\n{table}\n\nWhat is looked for, at every client:\n\n{words}\n"
     write_between_markers(path, text, markers("faults"))
+
+
+def write_mix(path: Path, outcomes: list[Outcome], seed: int) -> None:
+    """Write what came of a random mix, with when and where it was made, between the markers of a page."""
+    pairs = sum(len(outcome.what) > 1 for outcome in outcomes)
+    delivered = sum(outcome.delivered for outcome in outcomes)
+    silent = max(outcomes, key=lambda outcome: outcome.silence)
+    found = sum((outcome.found for outcome in outcomes), Counter())
+    text = (
+        f"{machine()}. Seed {seed}.\n\n"
+        f"{len(outcomes)} episodes, {pairs} of them with two faults at a time; {delivered:,} records delivered. "
+        f"The longest silence was {silent.silence:.1f} s ({silent.name}). Found: {findings(found)}.\n"
+    )
+    write_between_markers(path, text, markers("mix"))

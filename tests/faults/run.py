@@ -18,7 +18,7 @@ from tests.faults.audience import Audience
 from tests.faults.judge import Fate, judge
 from tests.faults.records import CheckedWriter
 from tests.faults.registry import FAULTS, Fault
-from tests.faults.report import Outcome, line, write
+from tests.faults.report import Outcome, line, write, write_mix
 from tests.faults.world import PARTITIONS, World
 
 RATE = 100  # records a second; with more, one process of twenty clients is what is slow
@@ -133,7 +133,7 @@ def main() -> int:
             if outcomes[-1].found:
                 print(*(f"--- {part.name}\n{part.tail()}" for part in world.parts), sep="\n", flush=True)
     if asked.markdown:
-        write(asked.markdown, outcomes, asked.seed)
+        (write_mix if asked.minutes else write)(asked.markdown, outcomes, asked.seed)
     wrong = [outcome.name for outcome in outcomes if outcome.found]
     print(
         f"{len(outcomes)} episodes, {sum(o.delivered for o in outcomes):,} records delivered; wrong: {wrong or 'nothing'}"
