@@ -217,7 +217,7 @@ class Request:
 
 
 class StubProxy:
-    """A GRIP proxy's publish server on a free port, which can also misbehave.
+    """A GRIP proxy's publish server on a free port, which can also misbehave; as an application does, when it is asked.
 
     `behaviour` is a status to answer with, "hang" (no answer until `close`) or "reset" (the connection is cut).  Only
     what was answered with 200 stands in `accepted`; `stop` and `start` keep the port.
@@ -274,10 +274,12 @@ class StubProxy:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 request = Request(self.path, dict(self.headers.items()), body)
                 proxy.requests.append(request)
                 proxy.answer(self, request)
+
+            do_GET = do_POST  # noqa: N815 - as BaseHTTPRequestHandler calls it
 
             def log_message(self, *_: object) -> None:
                 """Keep silent."""

@@ -130,7 +130,7 @@ def publishes_accepted_and_lost(world, _chance, _thorough):
 
 
 def _publish_to(world: World, behaviour: int | str, seconds: float = 3) -> None:
-    world.publish.target = world.misbehaving_publisher(behaviour).port
+    world.publish.target = world.misbehaving(behaviour).port
     world.last(seconds)
     world.publish.target = world.stack.publish_port
 
@@ -148,6 +148,14 @@ def django_killed(world, _chance, _thorough):
 def django_paused(world, _chance, _thorough):
     """SIGSTOP for 5 s: requests are accepted and not answered."""
     _pause(world, world.stack.django, 5)
+
+
+@fault("django")
+def django_answers_500(world, _chance, _thorough):
+    """To every request, for 5 s."""
+    world.origin.target = world.misbehaving(500).port
+    world.last(5)
+    world.origin.target = world.stack.django_port
 
 
 # --- Kafka --------------------------------------------------------------------------------------------------------

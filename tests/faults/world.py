@@ -75,8 +75,8 @@ class World:
         """Return what the ids of the topic begin with, as it is now."""
         return cursor.tag(self.topic, self.kafka.topic_id(self.topic))
 
-    def misbehaving_publisher(self, behaviour: int | str) -> StubProxy:
-        """Return a publish endpoint, started, that answers as told; `publish.target` is to be set to its port."""
+    def misbehaving(self, behaviour: int | str) -> StubProxy:
+        """Return a server, started, that answers as told; the `target` of a link is to be set to its port."""
         return self._running.enter_context(StubProxy(behaviour))
 
     def last(self, seconds: float) -> None:
@@ -88,7 +88,7 @@ class World:
         for link in self.links:
             link.delay = 0.0
             link.restore()
-        self.publish.target = self.stack.publish_port
+        self.publish.target, self.origin.target = self.stack.publish_port, self.stack.django_port
         for part in self.parts:
             if not part.alive:
                 part.start()
