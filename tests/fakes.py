@@ -217,7 +217,7 @@ class Request:
 
 
 class StubProxy:
-    """A GRIP proxy's publish server on a free port, which can also misbehave; as an application does, when it is asked.
+    """A GRIP proxy's publish server on a free port, which can also misbehave; GET is answered as an application may.
 
     `behaviour` is a status to answer with, "hang" (no answer until `close`) or "reset" (the connection is cut).  Only
     what was answered with 200 stands in `accepted`; `stop` and `start` keep the port.

@@ -62,13 +62,12 @@ CHECKED = [
     ("KAFKASSE_READERS", "0"),
     ("KAFKASSE_TOPIC_PATTERN", "("),
 ]
-# The settings are read in one place: the whole list is for one command, one of each kind for all.
-FEW = [
-    ("KAFKA_CONSUMER_CONFIG", None),
-    ("GRIP_URL", f"ftp://localhost:5561?key={SECRET}"),
-    ("SECRET_KEY", None),
-]
+# The settings are read in one place: the whole list is for one command, the first and last of each variable for all.
+FEW = [case for place, case in enumerate(BAD) if place in (0, 5, 6, 9, 11)]
 CASES = [(command, *case) for command in COMMANDS for case in (BAD if command == "check" else FEW)]
+# Each variable with each command, and each check.
+MISSING = [(command, name, None) for command in COMMANDS for name in GOOD]
+TIMED = [*MISSING, *(("relay", *case) for case in CHECKED)]
 
 
 def run(arguments, variables):
