@@ -3,20 +3,21 @@
 A value is JSON with `t` (ns since the epoch), `p` (partition), `seq` (dense per partition) and `pad`.
 """
 
-import json
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
+import orjson
 from confluent_kafka import KafkaException, Producer
 
 from tests.harness.kafka_admin import quiet
 from tests.harness.wait import until
 
 QUEUE = 200_000  # records that librdkafka holds until the broker has them
-LINGER = 50  # ms for which it waits for more: a request for each record would be most of what a test costs
+LINGER = 100  # ms for which it waits for more: a request for each record would be most of what a test costs
 SHOWN = 5
 
 
@@ -74,7 +75,7 @@ def check(
         else:
             seen.add(report, event.connection, *number)
     for partition, final in last.items():
-        got = seen.numbers.get(partition, set())
+        got = seen.numbers[partition]
         begin = min(got, default=final) if first is None else _first(first, partition)
         if missing := [number for number in range(begin, final + 1) if number not in got]:
             report.lost[partition] = missing
@@ -87,7 +88,7 @@ def _first(first: Mapping[int, int] | int, partition: int) -> int:
 
 def _numbered(data: str) -> tuple[int, int] | None:
     try:
-        value = json.loads(data)
+        value = orjson.loads(data)
         return int(value["p"]), int(value["seq"])
     except (ValueError, KeyError, TypeError):
         return None
@@ -97,25 +98,29 @@ class _Seen:
     """What has come so far: in all, and in each connection."""
 
     def __init__(self) -> None:
-        self.numbers: dict[int, set[int]] = {}
+        self.numbers: defaultdict[int, set[int]] = defaultdict(set)
+        self._inside: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
         self._highest: dict[tuple[int, int], int] = {}
-        self._inside: set[tuple[int, int, int]] = set()
 
     def add(self, report: Report, connection: int, partition: int, number: int) -> None:
         """Take one record and report what is wrong with it."""
-        known, place = self.numbers.setdefault(partition, set()), (connection, partition)
-        record = (*place, number)
+        place = (connection, partition)
+        known, inside, highest = (
+            self.numbers[partition],
+            self._inside[place],
+            self._highest.get(place, number),
+        )
         report.delivered += 1
-        if record in self._inside:
-            report.repeated.append(record)
-        elif number < self._highest.get(place, number):
-            report.disordered.append(record)
+        if number in inside:
+            report.repeated.append((*place, number))
+        elif number < highest:
+            report.disordered.append((*place, number))
         elif known and number not in known and number - 1 not in known:
-            report.skipped.append(record)
-        report.again += number in known and record not in self._inside
-        self._inside.add(record)
+            report.skipped.append((*place, number))
+        report.again += number in known and number not in inside
+        inside.add(number)
         known.add(number)
-        self._highest[place] = max(number, self._highest.get(place, number))
+        self._highest[place] = max(number, highest)
 
 
 class NumberedWriter:

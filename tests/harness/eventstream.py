@@ -5,13 +5,12 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-
 
 import codecs
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """What a browser hands to its listeners; `id` is its `lastEventId`."""
 
     type: str
@@ -50,28 +49,26 @@ class EventStreamParser:
             self._after_cr = False
             text = text.removeprefix("\n")
         self._after_cr = text.endswith("\r") if text else self._after_cr
-        first, *more = LINE_END.split(text)
-        self._line.append(first)
+        *ended, rest = LINE_END.split(text)
+        if not ended:
+            self._line.append(rest)
+            return []
+        ended[0] = "".join((*self._line, ended[0]))
+        self._line = [rest]
         events = []
-        for following in more:
-            if event := self._end_line():
+        for line in ended:
+            if line:
+                self._take(line)
+            elif event := self._dispatch():
                 events.append(event)
-            self._line = [following]
         return events
 
-    def _end_line(self) -> Event | None:
-        line = "".join(self._line)
-        if not line:
-            return self._dispatch()
-        if line.startswith(":"):
-            self.comments += 1
-            return None
+    def _take(self, line: str) -> None:
         name, _, value = line.partition(":")
-        self._field(name, value.removeprefix(" "))
-        return None
-
-    def _field(self, name: str, value: str) -> None:
-        if name == "event":
+        value = value.removeprefix(" ")
+        if not name:
+            self.comments += 1
+        elif name == "event":
             self._type = value
         elif name == "data":
             self._data.append(value)

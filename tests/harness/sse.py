@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
-from tests.harness.eventstream import Event, EventStreamParser
+from tests.harness.eventstream import EventStreamParser
 from tests.harness.wait import until
 
 READ = 65_536
@@ -22,8 +22,7 @@ DEFAULT_RETRY = 2.0  # seconds, until the server says otherwise
 CONNECT_TIMEOUT = 30.0  # seconds; also the longest silence before the headers
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(NamedTuple):
     """One event: when (`time.time_ns`), and in which connection, counted from 0."""
 
     type: str
@@ -255,11 +254,7 @@ class EventSourceClient:
         while self._reading.wait() and (chunk := answer.read1(READ)):
             now = time.time_ns()
             connection.bytes += len(chunk)
-            self.events.extend(_received(event, now, connection.number) for event in parser.feed(chunk))
+            self.events.extend([Received(*event, now, connection.number) for event in parser.feed(chunk)])
             self.last_event_id, connection.comments = parser.last_event_id, parser.comments
             if parser.retry is not None:
                 self.retry = parser.retry / 1000
-
-
-def _received(event: Event, now: int, connection: int) -> Received:
-    return Received(event.type, event.data, event.id, now, connection)
