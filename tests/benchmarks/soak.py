@@ -97,7 +97,7 @@ class Clients:
         self._kinds = itertools.cycle([self._new, self._with_the_last, self._back])
         self._lock = threading.Lock()
         self.counted: Counter[str] = Counter()
-        self.crews = 0
+        self.crews = self.came_back = 0
         self.failed: list[BaseException] = []
         self._threads = [threading.Thread(target=self._come_and_go, name=f"crew {n}") for n in range(CREWS)]
 
@@ -120,6 +120,7 @@ class Clients:
                     got = swarm.result()
                 with self._lock:
                     self.crews += 1
+                    self.came_back += got["closed"]
                     self.counted.update({name: got[name] for name in (*COUNTED, "delivered")})
                     self.counted["resets"] += got["notices"].get("stream-reset", 0)
                     self.counted["incomplete"] += CREW - got["complete"]
@@ -136,6 +137,7 @@ class Clients:
             timeout=4 * seconds + 60,
             rate=100,
             header=header,
+            returns=1,
         )
 
     def _new(self, seconds: float) -> Load:
@@ -191,7 +193,7 @@ def main() -> int:
     wrong = {name: count for name, count in clients.counted.items() if count and name != "delivered"}
     told = (
         f"{clients.crews:,} crews of {CREW} came and went, and got {clients.counted['delivered']:,} records; "
-        f"wrong: {wrong or 'nothing'}; growing: {', '.join(grown) or 'nothing'}."
+        f"sent away for a moment, and back: {clients.came_back:,}; wrong: {wrong or 'nothing'}; growing: {', '.join(grown) or 'nothing'}."
     )
     head = f"{machine()}. {asked.minutes:g} minutes at {asked.rate:,.0f} records/s, {CREWS * CREW} clients at a time.\n"
     rows = [each.row(name) for name, each in series.items()]

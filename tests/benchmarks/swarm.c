@@ -6,10 +6,11 @@
  * over, nothing came for --idle seconds, or at the timeout.
  *
  *     swarm --port N --path /events/t/ --clients N --expect N [--timeout S] [--idle S] [--linger S]
- *           [--rate CONNECTS_PER_S] [--ready open|head] [--first SEQ] [--header "Name: value"] [--read BYTES]
+ *           [--rate CONNECTS_PER_S] [--ready open|head] [--first SEQ] [--header "Name: value"] [--read BYTES] [--returns 1]
  *
  * --first is the number that every partition starts with (default: where a client starts is right); --read 1 tries
- * the parser with every cut.
+ * the parser with every cut; with --returns 1 a client whose stream was ended before it had all comes back, as an
+ * EventSource does: after the time of the last `retry:`, with the id of the last event in place of --header.
  *
  * cc -O2 -o swarm swarm.c
  */
@@ -27,11 +28,12 @@
 
 #define READ_BYTES (256 << 10)
 #define BATCH 256
+#define RETRY_MS 2000                                     /* until the server says otherwise */
 #define PER_ADDRESS 20000                                 /* below the number of local ports per destination */
 
 static struct { int port, clients; double timeout, idle, linger, rate; const char *path, *header; size_t read; } want = {
   .clients = 1, .timeout = 60, .linger = 0.3, .rate = 500, .path = "/", .header = "", .read = READ_BYTES};
-static struct { int epoll, opened, open, closed, announced; uint64_t began, ready_ns, done_ns; } loop;
+static struct { int epoll, opened, open, away, closed, announced; uint64_t began, ready_ns, done_ns; } loop;
 static struct client *clients;
 static char buffer[READ_BYTES];
 
@@ -43,7 +45,8 @@ static uint64_t now_ns(void) {
 
 static void usage(void) {
   fprintf(stderr, "usage: swarm --port N --path PATH --clients N --expect N [--timeout S] [--idle S] [--linger S]"
-                  " [--rate N] [--ready open|head] [--first SEQ] [--header 'Name: value'] [--read BYTES]\n");
+                  " [--rate N] [--ready open|head] [--first SEQ] [--header 'Name: value'] [--read BYTES]"
+                  " [--returns 1]\n");
   exit(2);
 }
 
@@ -51,7 +54,7 @@ static void options(int argc, char **argv) {
   static const struct option known[] = {
     {"port", 1, 0, 'p'}, {"path", 1, 0, 'u'}, {"clients", 1, 0, 'c'}, {"expect", 1, 0, 'e'}, {"timeout", 1, 0, 't'},
     {"idle", 1, 0, 'i'}, {"linger", 1, 0, 'l'}, {"rate", 1, 0, 'r'}, {"ready", 1, 0, 'o'}, {"first", 1, 0, 'f'},
-    {"header", 1, 0, 'h'}, {"read", 1, 0, 'b'}, {0}};
+    {"header", 1, 0, 'h'}, {"read", 1, 0, 'b'}, {"returns", 1, 0, 'a'}, {0}};
   run.first = -1;
   for (int key; (key = getopt_long(argc, argv, "", known, NULL)) != -1;) {
     switch (key) {
@@ -67,6 +70,7 @@ static void options(int argc, char **argv) {
       case 'f': run.first = atoll(optarg); break;
       case 'h': want.header = optarg; break;
       case 'b': want.read = atoll(optarg); break;
+      case 'a': run.returns = atoi(optarg); break;
       default: usage();
     }
   }
@@ -81,7 +85,10 @@ static void client_over(struct client *c, int by_peer) {
   loop.open--;
   if (by_peer && c->status == 200) loop.closed++;
   if (!c->status || c->status != 200) c->failed = 1;
-  client_ready(c);
+  if (run.returns && by_peer && c->status == 200 && !c->done) {
+    c->due_ns = now_ns() + (c->retry_ms ? c->retry_ms : RETRY_MS) * 1000000;
+    loop.away++;
+  } else client_ready(c);
 }
 
 static void client_open(struct client *c, int index) {
@@ -98,10 +105,12 @@ static void client_open(struct client *c, int index) {
 }
 
 static void client_connected(struct client *c) {
-  char request[8192];
+  char request[16384];
+  const struct id *last = c->ids;
   int error = 0, length = snprintf(request, sizeof request,
-    "GET %s HTTP/1.1\r\nHost: localhost:%d\r\nAccept: text/event-stream\r\n%s%s\r\n",
-    want.path, want.port, want.header, *want.header ? "\r\n" : "");
+    "GET %s HTTP/1.1\r\nHost: localhost:%d\r\nAccept: text/event-stream\r\n%s%.*s%s\r\n",
+    want.path, want.port, last->length ? "Last-Event-ID: " : "", last->length ? (int)last->length : (int)strlen(want.header),
+    last->length ? last->text : want.header, last->length || *want.header ? "\r\n" : "");
   socklen_t size = sizeof error;
   getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
   if (error || length >= (int)sizeof request || send(c->fd, request, length, MSG_NOSIGNAL) != length) {
@@ -130,6 +139,19 @@ static void open_due(void) {
     client_open(clients + loop.opened, loop.opened);
 }
 
+static void reopen_due(void) {
+  uint64_t now = now_ns();
+  for (struct client *c = clients; c < clients + want.clients; c++) {
+    if (!c->due_ns || now < c->due_ns) continue;
+    loop.away--;
+    c->due_ns = 0;
+    c->status = c->chunked = c->after_cr = c->any_line = c->has_data = c->has_id = c->has = 0;
+    c->left = c->carried = 0;
+    c->kind = RECORD;
+    client_open(c, c - clients);
+  }
+}
+
 static void announce_when_ready(void) {
   if (loop.announced || run.ready < want.clients) return;
   loop.announced = 1;
@@ -142,7 +164,7 @@ static int finished(void) {
   uint64_t now = now_ns();
   if (run.done == want.clients && !loop.done_ns) loop.done_ns = now;
   if (loop.done_ns && now - loop.done_ns >= want.linger * 1e9) return 1;   /* lingers for repeats of the last ones */
-  if (loop.announced && !loop.open) return 1;
+  if (loop.announced && !loop.open && !loop.away) return 1;
   if (want.idle && tally.last_ns && !loop.done_ns && now - tally.last_ns > want.idle * 1e9) return 1;
   return now - loop.began > want.timeout * 1e9;
 }
@@ -151,6 +173,7 @@ static void serve(void) {
   struct epoll_event events[BATCH];
   while (!finished()) {
     if (loop.opened < want.clients) open_due();
+    if (loop.away) reopen_due();
     int count = epoll_wait(loop.epoll, events, BATCH, loop.opened < want.clients ? 2 : 20);
     for (int i = 0; i < count; i++) {
       struct client *c = events[i].data.ptr;

@@ -51,6 +51,7 @@ class Load:
     first: int | None = None
     header: str = ""
     read: int | None = None
+    returns: int = 0  # 1: who is sent away comes back, as an EventSource does
 
     def swarm_command(self) -> list[str]:
         """Return the command line of our own swarm."""

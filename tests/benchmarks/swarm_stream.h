@@ -12,6 +12,8 @@ enum phase { CONNECTING, HEAD, CHUNK_SIZE, CHUNK_EXTENSION, BODY_COUNTED, CHUNK_
 enum kind { RECORD, NOTICE, OTHER };
 enum { HAS_T = 1, HAS_P = 2, HAS_SEQ = 4, HAS_ALL = 7 };
 
+struct id { char *text; size_t length, room; };
+
 struct client {
   int fd, status;
   enum phase phase;
@@ -22,6 +24,8 @@ struct client {
   int after_cr, any_line;
   enum kind kind;                                         /* of the event being read */
   int notice, has_data, has_id, has;
+  struct id ids[2];                                       /* of the last event, and of the one being read */
+  uint64_t retry_ms, due_ns;                              /* due_ns: when it comes back; 0 while it need not */
   uint64_t t, p, seq;
   struct track *tracks;
   uint32_t partitions;
@@ -29,7 +33,7 @@ struct client {
 };
 
 /* Set by main: called once per client when it is ready to be written to, and when it has all it expects. */
-static struct { int64_t expect, first; int ready_on_head; uint64_t now; int ready, done; } run;
+static struct { int64_t expect, first; int ready_on_head, returns; uint64_t now; int ready, done; } run;
 
 static void client_ready(struct client *c) {
   if (!c->ready) { c->ready = 1; run.ready++; }
@@ -75,6 +79,11 @@ static void dispatch(struct client *c) {
     else if (c->kind == NOTICE) notice_arrived(c);
     else tally.other_events++;
   }
+  if (c->has_id && run.returns) {                         /* that of an event which was cut short never counts */
+    struct id read = c->ids[1];
+    c->ids[1] = c->ids[0];
+    c->ids[0] = read;
+  }
   c->kind = RECORD;
   c->has_data = c->has_id = c->has = 0;
 }
@@ -112,6 +121,15 @@ static void event_field(struct client *c, const char *value, size_t length) {
   } else c->kind = OTHER;
 }
 
+static void id_field(struct client *c, const char *value, size_t length) {
+  struct id *id = c->ids + 1;
+  c->has_id = 1;
+  if (!run.returns) return;
+  if (length > id->room) id->text = grow(id->text, id->room = 2 * length);
+  memcpy(id->text, value, length);
+  id->length = length;
+}
+
 static void sse_line(struct client *c, const char *line, size_t length) {
   if (!c->any_line) {
     c->any_line = 1;
@@ -124,7 +142,8 @@ static void sse_line(struct client *c, const char *line, size_t length) {
   if (value < end && *value == ' ') value++;
   if (name == 4 && !memcmp(line, "data", 4)) data_field(c, value, end);
   else if (name == 5 && !memcmp(line, "event", 5)) event_field(c, value, end - value);
-  else if (name == 2 && !memcmp(line, "id", 2)) c->has_id = 1;
+  else if (name == 2 && !memcmp(line, "id", 2)) id_field(c, value, end - value);
+  else if (name == 5 && !memcmp(line, "retry", 5)) c->retry_ms = digits(&value, end);
 }
 
 static const char *line_end(const char *at, const char *end, int any_cr) {

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -34,15 +35,15 @@ def until_close(body):
 
 
 @contextmanager
-def serving(responses):
-    """Answer each connection with the next of `responses` and close it; gives the port."""
+def serving(responses, requests):
+    """Answer each connection with the next of `responses`, note its request, and close it; gives the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer():
             for response in responses:
                 connection, _ = listener.accept()
                 with connection, suppress(OSError):  # a refused client does not read on
-                    connection.recv(65536)
+                    requests.append(connection.recv(65536).decode())
                     connection.sendall(response)
                     connection.shutdown(socket.SHUT_WR)
                     connection.recv(1)
@@ -53,11 +54,11 @@ def serving(responses):
         thread.join(30)
 
 
-def count(*responses, expect=5, read=None, **options):
-    """Return what swarm counts when each client gets one of `responses`."""
+def count(*responses, clients=None, expect=5, read=None, requests=None, **options):
+    """Return what swarm counts when each client, or connection, gets one of `responses`."""
     options = {"first": 0, "timeout": 30, **options}
-    with serving(responses) as port:
-        load = Load(port, "/events/t/", len(responses), expect, read=read, **options)
+    with serving(responses, [] if requests is None else requests) as port:
+        load = Load(port, "/events/t/", clients or len(responses), expect, read=read, **options)
         with Swarm(load) as swarm:
             swarm.wait_ready()
             return swarm.result()
@@ -159,3 +160,27 @@ def test_swarm_latency_percentiles_follow_the_records_own_time():
 def test_swarm_ready_on_head_needs_no_notice():
     """A plain stream has no `stream-open`; its response head is enough."""
     assert faults(count(until_close(records(0)), expect=1, ready="head")) == {}
+
+
+def test_swarm_that_returns_goes_on_after_its_last_whole_event():
+    """It waits as long as it was told to, also where it was sent away before the first event."""
+    requests = []
+    cut_short = b'event: message\nid: 2\ndata: {"t":1,'
+    responses = [
+        chunked(b"retry: 5\n\n"),
+        chunked(OPEN + records(0, 1) + b"retry: 300\n" + cut_short),
+        until_close(records(2, 3, 4)),
+    ]
+    began = time.monotonic()
+    counted = count(*responses, clients=1, requests=requests, returns=1, header="Last-Event-ID: 7")
+    assert (counted["complete"], counted["closed"], faults(counted)) == (1, 3, {})
+    asked = [
+        line for request in requests for line in request.splitlines() if line.startswith("Last-Event-ID")
+    ]
+    assert asked == ["Last-Event-ID: 7", "Last-Event-ID: 7", "Last-Event-ID: 1"]
+    assert time.monotonic() - began > 0.3
+
+
+def test_swarm_that_does_not_return_is_over():
+    """Where nobody comes back, what is missing is told at once."""
+    assert faults(count(chunked(OPEN + records(0, 1)))) == {"missing": 3}
