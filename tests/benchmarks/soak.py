@@ -124,7 +124,7 @@ class Clients:
                     self.counted.update({name: got[name] for name in (*COUNTED, "delivered")})
                     self.counted["resets"] += got["notices"].get("stream-reset", 0)
                     self.counted["incomplete"] += CREW - got["complete"]
-                    self.counted["refused"] += CREW - got["statuses"].get("200", 0)
+                    self.counted["refused"] += got["failed"]
         except BaseException as error:  # noqa: BLE001 - told at the end, by the thread that runs all this
             self.failed.append(error)
 
