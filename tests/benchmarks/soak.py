@@ -69,11 +69,12 @@ class Series:
         return f"| {' | '.join(cells)} |"
 
 
-def noted(processes: Iterable[Process], until: float, settled: float) -> dict[str, Series]:
+def noted(
+    processes: Iterable[Process], until: float, settled: float, ended: threading.Event
+) -> dict[str, Series]:
     """Note what the processes hold until a time of `time.monotonic`; return what they held from `settled` on."""
     found: dict[str, Series] = {}
-    while (left := until - time.monotonic()) > 0:
-        time.sleep(min(NOTED, left))
+    while (left := until - time.monotonic()) > 0 and not ended.wait(min(NOTED, left)):
         if time.monotonic() < settled:
             continue
         for name, pid, use in uses(processes):
@@ -99,6 +100,7 @@ class Clients:
         self.counted: Counter[str] = Counter()
         self.crews = self.came_back = 0
         self.failed: list[BaseException] = []
+        self.broken = threading.Event()
         self._threads = [threading.Thread(target=self._come_and_go, name=f"crew {n}") for n in range(CREWS)]
 
     def start(self) -> None:
@@ -127,6 +129,7 @@ class Clients:
                     self.counted["refused"] += got["failed"]
         except BaseException as error:  # noqa: BLE001 - told at the end, by the thread that runs all this
             self.failed.append(error)
+            self.broken.set()
 
     def _load(self, seconds: float, query: str = "", header: str = "", more: int = 0) -> Load:
         return Load(
@@ -172,7 +175,8 @@ def soak(minutes: float, rate: float, folder: Path) -> tuple[dict[str, Series], 
             clients = Clients(stack, topic, writer, began + 60 * minutes)
             clients.start()
             parts = [stack.django, stack.pushpin, *stack.relays, kafka.process]
-            series = noted(parts, began + 60 * minutes, began + 60 * minutes * SETTLING)
+            settled = began + 60 * minutes * SETTLING
+            series = noted(parts, began + 60 * minutes, settled, clients.broken)
             clients.join()
     return series, clients
 
@@ -188,20 +192,21 @@ def main() -> int:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kafkasse-soak-") as folder:
         series, clients = soak(asked.minutes, asked.rate, Path(folder))
+    if clients.failed:
+        raise clients.failed[0]
     # Java takes what it is allowed to, and keeps it.
     grown = [f"{name}: {what}" for name, each in series.items() if name != "kafka" for what in each.grows()]
     wrong = {name: count for name, count in clients.counted.items() if count and name != "delivered"}
     told = (
         f"{clients.crews:,} crews of {CREW} came and went, and got {clients.counted['delivered']:,} records; "
-        f"sent away for a moment, and back: {clients.came_back:,}; wrong: {wrong or 'nothing'}; growing: {', '.join(grown) or 'nothing'}."
+        f"sent away for a moment, and back: {clients.came_back:,}; "
+        f"wrong: {wrong or 'nothing'}; growing: {', '.join(grown) or 'nothing'}."
     )
     head = f"{machine()}. {asked.minutes:g} minutes at {asked.rate:,.0f} records/s, {CREWS * CREW} clients at a time.\n"
     rows = [each.row(name) for name, each in series.items()]
     text = "\n".join([head, HEAD, *rows, f"\n{told}\n"])
     show(text, asked.markdown, "soak")
-    for error in clients.failed:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-    return 1 if wrong or grown or clients.failed else 0
+    return 1 if wrong or grown else 0
 
 
 if __name__ == "__main__":

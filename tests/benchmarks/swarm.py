@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -24,7 +25,8 @@ def build() -> Path:
     if not compiler:
         raise RuntimeError("swarm.c needs a C compiler: apt install gcc libc6-dev")
     BINARY.parent.mkdir(exist_ok=True)
-    fresh = BINARY.with_name(f"swarm.{os.getpid()}")  # two test runs may build at once
+    # Two test runs, or threads, may build at once.
+    fresh = BINARY.with_name(f"swarm.{os.getpid()}.{threading.get_ident()}")
     main = next(source for source in SOURCES if source.suffix == ".c")
     subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-o", fresh, main], check=True)
     fresh.replace(BINARY)
