@@ -11,6 +11,7 @@ import http.client
 import json
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
@@ -58,7 +59,8 @@ def relay(bootstrap: str, publish_port: int, topics: list[str]) -> None:
             continue
         taken = [first, *consumer.consume(BATCH - 1, 0)]
         if items := [item(message) for message in taken if not message.error()]:
-            publish(publish_port, items)
+            with suppress(OSError):  # as the libraries' own publishing does, in the background
+                publish(publish_port, items)
 
 
 class Quiet(WSGIRequestHandler):

@@ -10,7 +10,8 @@
  *
  * --first is the number that every partition starts with (default: where a client starts is right); --read 1 tries
  * the parser with every cut; with --returns 1 a client whose stream was ended before it had all comes back, as an
- * EventSource does: after the time of the last `retry:`, with the id of the last event in place of --header.
+ * EventSource does: after the time of the last `retry:`, with the id of the last event in place of --header, and again
+ * for as long as nobody answers.
  *
  * cc -O2 -o swarm swarm.c
  */
@@ -84,11 +85,15 @@ static void client_over(struct client *c, int by_peer) {
   c->phase = OVER;
   loop.open--;
   if (by_peer && c->status == 200) loop.closed++;
-  if (!c->status || c->status != 200) c->failed = 1;
-  if (run.returns && by_peer && c->status == 200 && !c->done) {
+  /* As a browser: after a cut, and while nobody answers who did before; not after a status that is an error. */
+  if (run.returns && !c->done && (c->status == 200 || (c->returning && !c->status))) {
+    c->returning = 1;
     c->due_ns = now_ns() + (c->retry_ms ? c->retry_ms : RETRY_MS) * 1000000;
     loop.away++;
-  } else client_ready(c);
+    return;
+  }
+  if (c->status != 200) c->failed = 1;
+  client_ready(c);
 }
 
 static void client_open(struct client *c, int index) {

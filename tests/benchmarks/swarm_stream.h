@@ -17,7 +17,7 @@ struct id { char *text; size_t length, room; };
 struct client {
   int fd, status;
   enum phase phase;
-  int chunked, ready, done, failed;
+  int chunked, ready, done, failed, returning;
   uint64_t left;                                          /* bytes left of the chunk, or of Content-Length */
   char *carry;
   size_t carried, carry_room;

@@ -163,12 +163,13 @@ def test_swarm_ready_on_head_needs_no_notice():
 
 
 def test_swarm_that_returns_goes_on_after_its_last_whole_event():
-    """It waits as long as it was told to, also where it was sent away before the first event."""
+    """It waits as long as it was told to, also where it was sent away before the first event, or gets no answer."""
     requests = []
     cut_short = b'event: message\nid: 2\ndata: {"t":1,'
     responses = [
         chunked(b"retry: 5\n\n"),
         chunked(OPEN + records(0, 1) + b"retry: 300\n" + cut_short),
+        b"",
         until_close(records(2, 3, 4)),
     ]
     began = time.monotonic()
@@ -177,10 +178,17 @@ def test_swarm_that_returns_goes_on_after_its_last_whole_event():
     asked = [
         line for request in requests for line in request.splitlines() if line.startswith("Last-Event-ID")
     ]
-    assert asked == ["Last-Event-ID: 7", "Last-Event-ID: 7", "Last-Event-ID: 1"]
-    assert time.monotonic() - began > 0.3
+    assert asked == [f"Last-Event-ID: {number}" for number in (7, 7, 1, 1)]
+    assert time.monotonic() - began > 0.6
 
 
 def test_swarm_that_does_not_return_is_over():
     """Where nobody comes back, what is missing is told at once."""
     assert faults(count(chunked(OPEN + records(0, 1)))) == {"missing": 3}
+
+
+def test_swarm_that_returns_takes_an_error_for_an_answer():
+    """A browser does not come back after one."""
+    refusal = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\nno"
+    counted = count(chunked(b"retry: 5\n\n" + OPEN + records(0)), refusal, clients=1, returns=1)
+    assert (counted["statuses"], faults(counted)) == ({"200": 1, "502": 1}, {"missing": 4, "failed": 1})

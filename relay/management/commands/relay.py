@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from kafkasse import garbage
 from kafkasse.conf import conf as kafkasse_conf
 from kafkasse.exceptions import FencedError
 from relay import status
@@ -17,13 +17,6 @@ from relay.runner import Runner
 from relay.shutdown import stop_on_signal
 from relay.source import Source
 from relay.subscriptions import subscriptions
-
-GARBAGE = 50_000
-"""How many more objects there may be before Python looks for cycles among them; more than a round reads.
-
-A record is a few objects that are gone with its round.  At Python's 700 a quarter of the relay's time went into looking
-through records that wait to be published.
-"""
 
 
 class Command(BaseCommand):
@@ -45,8 +38,7 @@ class Command(BaseCommand):
             runner = Runner(
                 source, publisher, stop, prefix, subscribed, after_tick=status.reporter(self.stdout)
             )
-            gc.freeze()
-            gc.set_threshold(GARBAGE)
+            garbage.look_seldom()
             try:
                 runner.run()
             except FencedError as error:
