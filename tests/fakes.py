@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -21,6 +22,7 @@ from tests.harness.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from relay.chunks import Item, Run
 
@@ -220,12 +222,13 @@ class StubProxy:
     """A GRIP proxy's publish server on a free port, which can also misbehave; GET is answered as an application may.
 
     `behaviour` is a status to answer with, "hang" (no answer until `close`) or "reset" (the connection is cut).  Only
-    what was answered with 200 stands in `accepted`; `stop` and `start` keep the port.
+    what was answered with 200 stands in `accepted`; `stop` and `start` keep the port.  With a `certificate`, a file with
+    the key as well, it speaks TLS.
     """
 
-    def __init__(self, behaviour: int | str = 200) -> None:
+    def __init__(self, behaviour: int | str = 200, certificate: Path | None = None) -> None:
         """Nothing listens yet."""
-        self.port, self.behaviour = free_port(), behaviour
+        self.port, self.behaviour, self._certificate = free_port(), behaviour, certificate
         self.requests: list[Request] = []
         self.accepted: list[Request] = []
         self._released = threading.Event()
@@ -235,11 +238,15 @@ class StubProxy:
     @property
     def url(self) -> str:
         """The control URI."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"https://localhost:{self.port}" if self._certificate else f"http://127.0.0.1:{self.port}"
 
     def start(self) -> Self:
         """Listen."""
         self._server = _Server(("127.0.0.1", self.port), self._handler())
+        if self._certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self._certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="stub proxy")
         self._thread.start()
         return self

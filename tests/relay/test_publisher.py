@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from pathlib import Path
 
 import jwt
 import pytest
@@ -18,6 +19,7 @@ from tests.harness.wait import until
 BODY = '{"items":[{"channel":"orders:0","id":"2","prev-id":"1","formats":{"http-stream":{"content":"é%%"}}}]}'.encode()
 KEY = "a-key-of-more-than-thirty-two-bytes-for-sha256"
 TIMEOUT = 0.5
+CERTIFICATE = Path(__file__).with_name("localhost.pem")  # of localhost, by itself, until 2126
 
 
 @pytest.fixture
@@ -107,6 +109,18 @@ def test_publish_to_a_port_where_nobody_listens_is_a_publish_error_at_once():
 def test_publish_to_an_unknown_host_is_a_publish_error():
     """The name may be known later."""
     assert "nowhere.invalid" in refused(publisher_for("http://nowhere.invalid:5561"))
+
+
+def test_publish_over_tls_checks_who_answers(monkeypatch):
+    """As Fastly Fanout's endpoint is: one whose certificate nobody vouches for gets nothing."""
+    with StubProxy(certificate=CERTIFICATE) as proxy:
+        assert "SSLCertVerificationError" in refused(publisher_for(proxy.url))
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+        publisher_for(proxy.url).publish(BODY)
+        assert [request.body for request in proxy.accepted] == [BODY]
+        assert "SSLCertVerificationError" in refused(
+            publisher_for(proxy.url.replace("localhost", "127.0.0.1"))
+        )
 
 
 def test_publish_error_names_the_proxy_and_shows_no_key(proxy):
