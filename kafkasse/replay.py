@@ -33,24 +33,19 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a client starts: its position in every partition, what it has to be told first, and the cursor it came with."""
+    """Where a client starts: its position in every partition, and what it has to be told first."""
 
     positions: dict[Key, int]
     resets: tuple[Reset, ...] = ()
-    came: str = ""
 
 
 def opening(stream: Stream, start: Start) -> str:
-    """Return the first bytes of a stream: when to come back after a cut, and the starting cursor.
-
-    Where breaks are told behind it, that is the one with which the client came: cut off here, it is told of them again.
-    """
+    """Return the first bytes of a stream: when to come back after a cut, and the starting cursor."""
     fields = {
         "topics": {tag: topic for topic, tag in stream.tags.items()},
         "partitions": len(start.positions),
     }
-    came = start.came if start.resets else ""
-    opened = sse.notice("open", fields, came or stream.event_id(start.positions))
+    opened = sse.notice("open", fields, stream.event_id(start.positions))
     return sse.retry() + opened + resets(stream, start)
 
 
@@ -69,15 +64,9 @@ def ending(stream: Stream, positions: Mapping[Key, int]) -> str:
 
 
 def resets(stream: Stream, start: Start) -> str:
-    """Return a notice for each break in the client's sequence.
-
-    The last one has an id, the cursor from which the client goes on: who is cut off before it is told of all of them again.
-    """
-    if not start.resets:
-        return ""
-    *first, last = (asdict(each) for each in start.resets)
-    told = [sse.notice("reset", each) for each in first]
-    return "".join((*told, sse.notice("reset", last, stream.event_id(start.positions))))
+    """Return a notice for each break in the client's sequence; its id is the cursor from which it goes on."""
+    event_id = stream.event_id(start.positions)
+    return "".join(sse.notice("reset", asdict(each), event_id) for each in start.resets)
 
 
 def breaks(page: Page) -> tuple[Reset, ...]:

@@ -43,9 +43,7 @@ def begun(stream: Stream, mode: Mode, known: Known) -> Start:
             _require_times("since", ("offset=earliest", "last=100"))
             return Start(_since(known.positions, time))
         case Exactly(partition, offset):
-            named = {topic: (tag, {partition: offset}) for topic, tag in stream.tags.items()}
-            came = stream.event_id({(topic, partition): offset for topic in named})
-            return replace(resumed(named, known), came=came)
+            return resumed({topic: (tag, {partition: offset}) for topic, tag in stream.tags.items()}, known)
         case _:
             return Start(fresh(known))
 
@@ -103,8 +101,8 @@ def requested(stream: Stream, text: str, known: Known) -> Start:
         return Start(fresh(known), (Reset("unreadable"),))
     named = stream.ours(asked)
     if not named or asked.alone != (stream.partition is not None):
-        return Start(fresh(known), (Reset("foreign"),), text)
-    return replace(resumed(named, known), came=text)
+        return Start(fresh(known), (Reset("foreign"),))
+    return resumed(named, known)
 
 
 def resumed(named: Named, known: Known) -> Start:
