@@ -12,6 +12,7 @@ import ssl
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -21,7 +22,7 @@ import jwt
 from kafkasse.exceptions import PublishError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +56,13 @@ class Proxy:
     def __init__(self, config: Mapping[str, Any], timeout: float) -> None:
         parts = urlsplit(_publish_url(config["control_uri"]))
         self.name = parts.netloc.rpartition("@")[2]
-        self._host, self._port = parts.hostname or "", parts.port
         self._path = urlunsplit(parts._replace(scheme="", netloc="", fragment=""))
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        kind: Callable[..., HTTPConnection] = HTTPConnection
+        if parts.scheme == "https":
+            kind = partial(HTTPSConnection, context=ssl.create_default_context())
+        self._connection = partial(
+            kind, parts.hostname or "", parts.port, timeout=min(timeout, CONNECT_SECONDS)
+        )
         self._config, self._timeout = config, timeout
 
     def post(self, body: bytes) -> None:
@@ -73,18 +78,13 @@ class Proxy:
 
     def _answer(self, body: bytes) -> tuple[int, bytes]:
         """Return the status of the proxy's answer, and the beginning of its text."""
+        end = time.monotonic() + self._timeout
         with closing(self._connection()) as connection:
             connection.connect()
-            connection.sock.settimeout(self._timeout)
+            connection.sock.settimeout(max(0.001, end - time.monotonic()))  # 0 would be: do not block
             connection.request("POST", self._path, body, self._headers())
             answer = connection.getresponse()
             return answer.status, answer.read(SHOWN)
-
-    def _connection(self) -> HTTPConnection:
-        patience = min(self._timeout, CONNECT_SECONDS)
-        if self._tls:
-            return HTTPSConnection(self._host, self._port, timeout=patience, context=self._tls)
-        return HTTPConnection(self._host, self._port, timeout=patience)
 
     def _headers(self) -> dict[str, str]:
         # Pushpin's publish server closes each connection; to say so saves it the wait for a second request.

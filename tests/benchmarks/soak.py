@@ -115,7 +115,7 @@ class Clients:
 
     def _come_and_go(self) -> None:
         try:
-            while time.monotonic() < self._until:
+            while time.monotonic() < self._until and not self.broken.is_set():
                 with self._lock:
                     load = next(self._kinds)(self._chance.uniform(*STAYS))
                 with Swarm(load) as swarm:

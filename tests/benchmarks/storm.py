@@ -86,7 +86,9 @@ def behind(chain: Chain, kafka: KafkaBroker, clients: int) -> tuple[dict[str, An
     """
     plan = Plan(BEHIND, start=USED.records // USED.partitions)
     writing(chain, chain.topic, plan).communicate()
-    start = event_id(chain.topic, dict.fromkeys(range(4), plan.start), kafka.topic_id(chain.topic))
+    start = event_id(
+        chain.topic, dict.fromkeys(range(plan.partitions), plan.start), kafka.topic_id(chain.topic)
+    )
     load = Load(
         chain.port,
         f"/events/{chain.topic}/",

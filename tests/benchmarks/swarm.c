@@ -34,7 +34,7 @@
 
 static struct { int port, clients; double timeout, idle, linger, rate; const char *path, *header; size_t read; } want = {
   .clients = 1, .timeout = 60, .linger = 0.3, .rate = 500, .path = "/", .header = "", .read = READ_BYTES};
-static struct { int epoll, opened, open, away, closed, announced; uint64_t began, ready_ns, done_ns; } loop;
+static struct { int epoll, opened, open, closed, announced; uint64_t began, ready_ns, done_ns, due_ns; } loop;
 static struct client *clients;
 static char buffer[READ_BYTES];
 
@@ -78,6 +78,10 @@ static void options(int argc, char **argv) {
   if (!want.port || want.clients < 1 || !want.read || want.read > READ_BYTES) usage();
 }
 
+static void due_no_later(uint64_t due_ns) {
+  if (!loop.due_ns || due_ns < loop.due_ns) loop.due_ns = due_ns;
+}
+
 static void client_over(struct client *c, int by_peer) {
   if (c->fd < 0) return;
   close(c->fd);                                           /* leaves the epoll set with it */
@@ -89,7 +93,7 @@ static void client_over(struct client *c, int by_peer) {
   if (run.returns && !c->done && (c->status == 200 || (c->returning && !c->status))) {
     c->returning = 1;
     c->due_ns = now_ns() + (c->retry_ms ? c->retry_ms : RETRY_MS) * 1000000;
-    loop.away++;
+    due_no_later(c->due_ns);
     return;
   }
   if (c->status != 200) c->failed = 1;
@@ -112,10 +116,10 @@ static void client_open(struct client *c, int index) {
 static void client_connected(struct client *c) {
   char request[16384];
   const struct id *last = c->ids;
+  const char *resume = last->length ? "Last-Event-ID: " : want.header;
   int error = 0, length = snprintf(request, sizeof request,
     "GET %s HTTP/1.1\r\nHost: localhost:%d\r\nAccept: text/event-stream\r\n%s%.*s%s\r\n",
-    want.path, want.port, last->length ? "Last-Event-ID: " : "", last->length ? (int)last->length : (int)strlen(want.header),
-    last->length ? last->text : want.header, last->length || *want.header ? "\r\n" : "");
+    want.path, want.port, resume, (int)last->length, last->length ? last->text : "", *resume ? "\r\n" : "");
   socklen_t size = sizeof error;
   getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
   if (error || length >= (int)sizeof request || send(c->fd, request, length, MSG_NOSIGNAL) != length) {
@@ -146,9 +150,11 @@ static void open_due(void) {
 
 static void reopen_due(void) {
   uint64_t now = now_ns();
+  if (now < loop.due_ns) return;
+  loop.due_ns = 0;
   for (struct client *c = clients; c < clients + want.clients; c++) {
-    if (!c->due_ns || now < c->due_ns) continue;
-    loop.away--;
+    if (!c->due_ns) continue;
+    if (now < c->due_ns) { due_no_later(c->due_ns); continue; }
     c->due_ns = 0;
     c->status = c->chunked = c->after_cr = c->any_line = c->has_data = c->has_id = c->has = 0;
     c->left = c->carried = 0;
@@ -169,7 +175,7 @@ static int finished(void) {
   uint64_t now = now_ns();
   if (run.done == want.clients && !loop.done_ns) loop.done_ns = now;
   if (loop.done_ns && now - loop.done_ns >= want.linger * 1e9) return 1;   /* lingers for repeats of the last ones */
-  if (loop.announced && !loop.open && !loop.away) return 1;
+  if (loop.announced && !loop.open && !loop.due_ns) return 1;
   if (want.idle && tally.last_ns && !loop.done_ns && now - tally.last_ns > want.idle * 1e9) return 1;
   return now - loop.began > want.timeout * 1e9;
 }
@@ -178,7 +184,7 @@ static void serve(void) {
   struct epoll_event events[BATCH];
   while (!finished()) {
     if (loop.opened < want.clients) open_due();
-    if (loop.away) reopen_due();
+    if (loop.due_ns) reopen_due();
     int count = epoll_wait(loop.epoll, events, BATCH, loop.opened < want.clients ? 2 : 20);
     for (int i = 0; i < count; i++) {
       struct client *c = events[i].data.ptr;

@@ -25,7 +25,7 @@ struct client {
   enum kind kind;                                         /* of the event being read */
   int notice, has_data, has_id, has;
   struct id ids[2];                                       /* of the last event, and of the one being read */
-  uint64_t retry_ms, due_ns;                              /* due_ns: when it comes back; 0 while it need not */
+  uint64_t retry_ms, due_ns;                              /* due_ns: when it comes back; 0: it is here, or gone */
   uint64_t t, p, seq;
   struct track *tracks;
   uint32_t partitions;

@@ -105,11 +105,8 @@ class _Seen:
     def add(self, report: Report, connection: int, partition: int, number: int) -> None:
         """Take one record and report what is wrong with it."""
         place = (connection, partition)
-        known, inside, highest = (
-            self.numbers[partition],
-            self._inside[place],
-            self._highest.get(place, number),
-        )
+        known, inside = self.numbers[partition], self._inside[place]
+        highest = self._highest.get(place, number)
         report.delivered += 1
         if number in inside:
             report.repeated.append((*place, number))
