@@ -33,6 +33,7 @@ class Connection:
         self._fatal: KafkaError | None = None
         self._started = False
         self._unreachable = False
+        self._told = False
         self._back = float("-inf")
         self._renewal = Renewal()
         self._next_question = time.monotonic() + DOUBT_SECONDS
@@ -55,7 +56,8 @@ class Connection:
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
             self._fatal = error
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
-            self._say_away()
+            # It may have waited for this call since before an answer: whether it still holds is asked.
+            self._told = True
         elif error.code() in REFUSALS:
             self._complaints.say(error)
 
@@ -74,17 +76,21 @@ class Connection:
         now = time.monotonic()
         if self._fatal:
             return self._doubted(self._fatal, now)
-        is_fine = message is not None and not message.error()
-        if not self._unreachable and (is_fine or has_partitions):
-            self._renewal.came()
-            return ""
-        if not self._unreachable and now < self._next_question:
-            return ""
+        told, self._told = self._told, False
+        is_fine = message is not None and not message.error() and not told
+        if not (self._unreachable or told):
+            if is_fine or has_partitions:
+                self._renewal.came()
+                return ""
+            if now < self._next_question:
+                return ""
         self._next_question = now + DOUBT_SECONDS
         if is_fine or _answers(consumer):
             self._renewal.came()
+            if self._unreachable or told:
+                self._back = now
             if self._unreachable:
-                self._unreachable, self._back = False, now
+                self._unreachable = False
                 logger.info("Kafka is back", extra={"action": "connect"})
             return ""
         self._say_away()
@@ -98,7 +104,8 @@ class Connection:
         """
         if "fenced" not in fatal.str().lower() and fatal.code() != KafkaError.FENCED_INSTANCE_ID:
             raise KafkaException(fatal)
-        if now - self._back > BACK_SECONDS:
+        is_away = self._unreachable or self._told
+        if not is_away and now - self._back > BACK_SECONDS:
             raise FencedError
         return "Kafka, just back, takes another relay for this one"
 

@@ -475,6 +475,24 @@ def test_consumer_that_is_replaced_is_so_once_for_each_time_that_kafka_is_away(
     assert said == ["Kafka cannot be reached, trying on", "Kafka is back"]
 
 
+def test_news_that_kafka_is_away_which_are_older_than_its_answer_are_not_told(
+    clock, reading, consumer, caplog
+):
+    """The callback may come after the answer to a question, though it was before it that there was none."""
+    caplog.set_level(logging.INFO)
+    away = KafkaError(KafkaError._ALL_BROKERS_DOWN)  # noqa: SLF001
+    reading._connection.started()  # noqa: SLF001
+    consumer.list_topics = no_brokers
+    reading._connection.take(away)  # noqa: SLF001
+    reading.read(0.1)
+    del consumer.list_topics
+    reading.read(0.1)
+    reading._connection.take(away)  # noqa: SLF001
+    reading.read(0.1)
+    said = [record.getMessage() for record in caplog.records if record.name == "relay.connection"]
+    assert said == ["Kafka cannot be reached, trying on", "Kafka is back"]
+
+
 def test_consumer_that_a_broker_which_is_just_back_takes_for_another_goes_on_anew_once(
     clock, reading, consumer, monkeypatch, caplog
 ):
@@ -498,6 +516,16 @@ def test_consumer_that_a_broker_which_is_just_back_takes_for_another_goes_on_ane
     reading.read(0.1)
     with pytest.raises(FencedError):
         reading.read(0.1)
+
+
+def test_consumer_that_is_fenced_by_the_first_answer_goes_on_anew(reading, monkeypatch):
+    """Nothing else has told yet that Kafka is back."""
+    reading._connection.take(KafkaError(KafkaError._ALL_BROKERS_DOWN))  # noqa: SLF001
+    reading._connection.take(fenced().error())  # noqa: SLF001
+    new = FakeConsumer({})
+    monkeypatch.setattr(consumer_config, "Consumer", lambda _config: new)
+    reading.read(0.1)
+    assert new.calls == ["subscribe"]
 
 
 def test_consumer_without_partitions_that_is_answered_is_kept(clock, reading, consumer, monkeypatch):
