@@ -45,8 +45,9 @@ services=%(services)s
 http_port=%(http_port)s
 # Levels: 0 errors, 1 warnings, 2 a line for each request, 3 debug.
 log_level=%(log_level)d,runner:2
-# Pushpin passes a client no more than this at once: with its default of 8,192 bytes a client gets half as much a second.
-client_buffer_size=32768
+# Pushpin passes a client no more than this at once.  With its default of 8,192 bytes a client gets less than half;
+# and while the handler is busy, one that catches up gets less than is written meanwhile, and never does.
+client_buffer_size=262144
 client_maxconn=%(max_clients)d
 
 [proxy]

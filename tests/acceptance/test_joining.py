@@ -16,6 +16,7 @@ JOINING = 2.0  # seconds in which they come
 ALIGNED = 5.0  # seconds from the last one's coming to the last repair
 WATCHED = 8.0  # seconds of stream for each client, so that a repair after ALIGNED would be seen
 REPAIRS = 60
+LINGER = 20  # ms; the broker's time for thousands of small requests would be taken from the chain
 TIME = re.compile(r"^\[INFO\] (\S+ \S+) \[zurl\] IN .* GET \S+/next/events/", re.MULTILINE)
 MOST_SHOWN = 20  # of the repairs, when they are too many
 
@@ -37,7 +38,7 @@ def test_clients_join_a_fast_stream_without_a_gap(kafka, topic, make_stack):
         rate=CLIENTS / JOINING,
         linger=0,
     )
-    with NumberedWriter(kafka.bootstrap, topic, rate=RATE, linger_ms=2) as writer:
+    with NumberedWriter(kafka.bootstrap, topic, rate=RATE, linger_ms=LINGER) as writer:
         writer.wait_total(RATE, 10)
         with Swarm(load) as swarm:
             swarm.wait_ready()
