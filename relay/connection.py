@@ -61,10 +61,19 @@ class Connection:
         elif error.code() in REFUSALS:
             self._complaints.say(error)
 
+    @property
+    def _in_doubt(self) -> bool:
+        return self._unreachable or self._told
+
     def _say_away(self) -> None:
         if self._started and not self._unreachable:
             logger.warning("Kafka cannot be reached, trying on", extra={"action": "connect"})
         self._unreachable = True
+
+    def _say_back(self, now: float) -> None:
+        if self._unreachable:
+            logger.info("Kafka is back", extra={"action": "connect"})
+        self._unreachable, self._back = False, now
 
     def look_after(
         self, consumer: Consumer, message: Message | None = None, *, has_partitions: bool = True
@@ -76,22 +85,20 @@ class Connection:
         now = time.monotonic()
         if self._fatal:
             return self._doubted(self._fatal, now)
-        told, self._told = self._told, False
-        is_fine = message is not None and not message.error() and not told
-        if not (self._unreachable or told):
-            if is_fine or has_partitions:
-                self._renewal.came()
-                return ""
-            if now < self._next_question:
-                return ""
+        in_doubt = self._in_doubt
+        # Nor does a record prove anything against the news: it may have waited for as long.
+        is_fine = message is not None and not message.error() and not self._told
+        self._told = False
+        if not in_doubt and (is_fine or has_partitions):
+            self._renewal.came()
+            return ""
+        if not in_doubt and now < self._next_question:
+            return ""
         self._next_question = now + DOUBT_SECONDS
         if is_fine or _answers(consumer):
             self._renewal.came()
-            if self._unreachable or told:
-                self._back = now
-            if self._unreachable:
-                self._unreachable = False
-                logger.info("Kafka is back", extra={"action": "connect"})
+            if in_doubt:
+                self._say_back(now)
             return ""
         self._say_away()
         return "Kafka has not answered for long" if self._renewal.missing(now) else ""
@@ -104,8 +111,7 @@ class Connection:
         """
         if "fenced" not in fatal.str().lower() and fatal.code() != KafkaError.FENCED_INSTANCE_ID:
             raise KafkaException(fatal)
-        is_away = self._unreachable or self._told
-        if not is_away and now - self._back > BACK_SECONDS:
+        if not self._in_doubt and now - self._back > BACK_SECONDS:
             raise FencedError
         return "Kafka, just back, takes another relay for this one"
 

@@ -54,9 +54,10 @@ class Proxy:
     """One proxy's publish endpoint, from a dictionary as `gripcontrol.parse_grip_uri` returns it."""
 
     def __init__(self, config: Mapping[str, Any], timeout: float) -> None:
-        parts = urlsplit(_publish_url(config["control_uri"]))
+        parts = urlsplit(config["control_uri"])
         self.name = parts.netloc.rpartition("@")[2]
-        self._path = urlunsplit(parts._replace(scheme="", netloc="", fragment=""))
+        # Below the control URI, whose query stays.
+        self._path = urlunsplit(("", "", parts.path.rstrip("/") + "/publish/", parts.query, ""))
         kind: Callable[..., HTTPConnection] = HTTPConnection
         if parts.scheme == "https":
             kind = partial(HTTPSConnection, context=ssl.create_default_context())
@@ -96,12 +97,6 @@ class Proxy:
         elif key:
             headers["Authorization"] = f"Bearer {key.decode() if isinstance(key, bytes) else key}"
         return headers
-
-
-def _publish_url(control_uri: str) -> str:
-    """Return the URL to post to: `publish/` below the control URI, whose query stays."""
-    parts = urlsplit(control_uri)
-    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/publish/"))
 
 
 class HTTPPublisher:
