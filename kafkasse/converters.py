@@ -61,4 +61,4 @@ class NumberConverter:
 class TermsConverter(StringConverter):
     """What is not usual of a stream; `stream.with_terms` judges it."""
 
-    regex = "[a-z][0-9a-z._~-]{1,16400}"
+    regex = "[a-z][0-9a-z._~-]{0,16400}"

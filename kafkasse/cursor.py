@@ -14,8 +14,9 @@
 A *position* is the offset of the next record to read.  All numbers are in base 36, lower case: shorter than decimal,
 and only `[0-9a-z.~-]` may stand in an id (other characters make a browser send a CORS preflight when it resumes).
 
-`own` is the position after the event that carries the id.  It overrides the vector's entry: in a live event the proxy
-fills in the vector for a whole item, before (1.41) or after (1.36) it, but each event of the item has a place of its own.
+`own` is the position after the event that carries the id.  It overrides the vector's entry: in a live event the vector is
+that before several events, or where the proxy fills it in, for a whole item, before (1.41) or after (1.36) that; but each
+event has a place of its own.
 Without a rest the cursor knows one partition only.  docs/reference/cursor.md has the cases.
 """
 
@@ -135,12 +136,15 @@ def decode(text: str) -> Cursor:
     if not match:
         raise CursorError
     parts = (match["sections"] or f"{match['tag']}~{match['vector'] or ''}").split("~")
-    found = {tag: _positions(vector) for tag, vector in zip(parts[::2], parts[1::2], strict=True)}
+    found = {
+        tag: positions(vector) if vector else {} for tag, vector in zip(parts[::2], parts[1::2], strict=True)
+    }
     if match["tag"] not in found or 2 * len(found) < len(parts):
         raise CursorError
     found[match["tag"]][decode_partition(match["partition"])] = decode_number(match["position"])
     return Cursor(found, match["alone"] is not None)
 
 
-def _positions(vector: str) -> dict[int, int]:
-    return {each: decode_number(entry) for each, entry in enumerate(vector.split(".") if vector else ())}
+def positions(vector: str) -> dict[int, int]:
+    """Return the position in each partition that a vector names; raise `CursorError` when it is none."""
+    return {each: decode_number(entry) for each, entry in enumerate(vector.split("."))}

@@ -106,7 +106,12 @@ def last_positions(request: HttpRequest, names: tuple[str, ...]) -> Named:
         if (parts := topics.parts(name.removeprefix(conf.GRIP_PREFIX))) and parts[0] in names:
             topic, tag, partition = parts
             with suppress(CursorError):
-                found.setdefault(topic, (tag, {}))[1][partition] = cursor.decode_number(last_id)
+                places = (
+                    cursor.positions(last_id)
+                    if partition is None
+                    else {partition: cursor.decode_number(last_id)}
+                )
+                found.setdefault(topic, (tag, {}))[1].update(places)
     return found
 
 
@@ -133,20 +138,27 @@ def hold(
     next_link: str,
     timeout: int | None = None,
 ) -> HttpResponse:
-    """Return a hold at `positions`, after `body`, in which `%` is escaped; `timeout` is the next link's, in seconds."""
+    """Return a hold at `positions`, after `body`; `timeout` is the next link's, in seconds.
+
+    With a channel for each partition the proxy filters what it sends: then `%` has to be escaped in the body of a client's
+    first answer, and in those to the next links of such a hold, whatever they hold the client by.
+    """
     instruct = request.grip.start_instruct()  # type: ignore[attr-defined]
     instruct.set_hold_stream()
     instruct.set_keep_alive(sse.KEEP_ALIVE, conf.KAFKASSE_KEEP_ALIVE)
-    for key, position in positions.items():
-        channel = Channel(_channel(what, key), prev_id=cursor.encode_number(position))
-        channel.filters.append("build-id")
-        instruct.add_channel(channel)
+    if what.whole:
+        instruct.add_channel(Channel(_whole_channel(what), prev_id=what.rest(positions)))
+    else:
+        for key, position in positions.items():
+            channel = Channel(_channel(what, key), prev_id=cursor.encode_number(position))
+            channel.filters.append("build-id")
+            instruct.add_channel(channel)
+        # A template of the rest, which the proxy fills in with the last ids of each client's channels.
+        instruct.meta["id_format"] = what.rest_of(
+            positions, lambda key: f"%({conf.GRIP_PREFIX}{_channel(what, key)})s"
+        )
     for topic in what.topics:
         instruct.add_channel(topics.control_channel(topic))
-    # A template of the rest, which the proxy fills in with the last ids of each client's channels.
-    instruct.meta["id_format"] = what.rest_of(
-        positions, lambda key: f"%({conf.GRIP_PREFIX}{_channel(what, key)})s"
-    )
     response = stream(body)
     # By hand, as django-grip leaves out a timeout of 0, which asks the proxy to come back at once.
     seconds = conf.KAFKASSE_NEXT_TIMEOUT if timeout is None else timeout
@@ -159,6 +171,11 @@ def page(body: str, *, next_link: str) -> HttpResponse:
     response = stream(body)
     response["Grip-Link"] = f"<{next_link}>; rel=next"
     return response
+
+
+def _whole_channel(what: Stream) -> str:
+    (topic,) = what.topics
+    return topics.whole_channel(topic, what.tags[topic])
 
 
 def _channel(what: Stream, key: Key) -> str:

@@ -1,7 +1,11 @@
 """Questions to Kafka about offsets: where logs begin and end, and what a group has committed.
 
-With a committed position goes a text, the tag of its topic, and `~` behind it where the partition rests: nobody listens to it,
-and its position follows the end of the log by looks now and then (docs/adr/0020-publish-what-is-listened-to.md).
+With a committed position goes a text, the tag of its topic, and behind it
+
+- `~` where the partition rests: nobody listens to it, and its position follows the end of the log by looks now and then
+  (docs/adr/0020-publish-what-is-listened-to.md);
+- `*` where the relay has all partitions of the topic, and publishes them as one chain
+  (docs/adr/0026-one-chain-for-a-whole-topic.md).
 """
 
 from __future__ import annotations
@@ -23,15 +27,20 @@ if TYPE_CHECKING:
     from kafkasse.topics import Key
 
 LATEST, EARLIEST = -1, -2  # ListOffsets' own names for the ends of the log
-RESTS = "~"
+RESTS, WHOLE = "~", "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A group's position in a partition; where that `rests`, its log may have grown since, and nobody listened."""
+    """A group's position in a partition.
+
+    Where that `rests`, its log may have grown since, and nobody listened.  Where it is of a `whole` topic, that topic has a
+    channel for all of its partitions.
+    """
 
     position: int
     rests: bool = False
+    whole: bool = False
 
 
 def ends(
@@ -76,9 +85,9 @@ def _raise_errors(found: Iterable[TopicPartition]) -> None:
             raise KafkaException(each.error)
 
 
-def metadata(tag: str, *, rests: bool) -> str:
+def metadata(tag: str, *, rests: bool, whole: bool = False) -> str:
     """Return the text that goes with a committed position; `committed` reads it."""
-    return tag + RESTS if rests else tag
+    return tag + rests * RESTS + whole * WHOLE
 
 
 def committed(
@@ -101,7 +110,7 @@ def committed(
 def _committed(place: TopicPartition, tags: Mapping[str, str] | None) -> Committed | None:
     """Return a committed position, if it is one in the topic that there is now, as far as it says which it is of."""
     text = place.metadata or ""
-    tag, rests = text.removesuffix(RESTS), text.endswith(RESTS)
+    tag = text.rstrip(RESTS + WHOLE)
     if place.offset < 0 or (tags is not None and tag and tag != tags.get(place.topic)):
         return None
-    return Committed(place.offset, rests)
+    return Committed(place.offset, RESTS in text, WHOLE in text)

@@ -11,7 +11,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -20,7 +20,7 @@ from kafkasse import cursor, deadline, topics
 from kafkasse.catalog import Catalog, Topic, is_mock
 from kafkasse.conf import conf
 from kafkasse.exceptions import ConfigurationError, KafkaUnavailableError, TopicChangedError
-from kafkasse.offsets import LATEST, committed, ends, offsets
+from kafkasse.offsets import LATEST, Committed, committed, ends, offsets
 from kafkasse.once import Once
 from kafkasse.renewal import Renewal, give_up
 
@@ -100,12 +100,14 @@ class Known:
     """What is known of some topics: the tag of each, and the relay's position in each of their partitions.
 
     A position is None where none is committed.  A topic that does not exist yet is treated as one with a partition 0
-    that is still empty: the first record that is ever written to it is then what its holds wait for.
+    that is still empty: the first record that is ever written to it is then what its holds wait for.  A `whole` topic has
+    one chain for all of its partitions.
     """
 
     tags: dict[str, str]
     positions: dict[Key, int | None]
     missing: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
 
 
 class Lookup:
@@ -202,12 +204,17 @@ class Lookup:
         places = self._positions(partitions, tags) if partitions else {}
         return {names: _known(names, found, places) for names in asked}
 
-    def _positions(self, partitions: list[TopicPartition], tags: Mapping[str, str]) -> dict[Key, int | None]:
+    def _positions(
+        self, partitions: list[TopicPartition], tags: Mapping[str, str]
+    ) -> dict[Key, Committed | None]:
         """Return the relay's positions; of a partition that rests, where its log ends: there it will go on."""
         found = committed(self._consumer, partitions, deadline.left(), tags)
         resting = [TopicPartition(*key) for key, place in found.items() if place and place.rests]
         now = ends(self._consumer, resting, LATEST, deadline.left()) if resting else {}
-        return {key: max(place.position, now.get(key, 0)) if place else None for key, place in found.items()}
+        return {
+            key: place and replace(place, position=max(place.position, now.get(key, 0)))
+            for key, place in found.items()
+        }
 
     def _make_known(self, found: Mapping[str, Topic]) -> None:
         """Have the consumer hear of what is new: it would take a partition that it does not know for an empty one."""
@@ -236,14 +243,20 @@ class Lookup:
             raise KafkaUnavailableError from error
 
 
-def _known(names: tuple[str, ...], found: Mapping[str, Topic], places: Mapping[Key, int | None]) -> Known:
+def _known(
+    names: tuple[str, ...], found: Mapping[str, Topic], places: Mapping[Key, Committed | None]
+) -> Known:
     tags: dict[str, str] = {}
     positions: dict[Key, int | None] = {}
+    whole = set()
     for name in names:
         topic = found.get(name, Topic(cursor.tag(name), 1))
         tags[name] = topic.tag
-        positions |= {(name, each): places.get((name, each)) for each in range(topic.partitions)}
-    return Known(tags, positions, frozenset(names) - found.keys())
+        here = {(name, each): places.get((name, each)) for each in range(topic.partitions)}
+        positions |= {key: place.position if place else None for key, place in here.items()}
+        if all(place and place.whole for place in here.values()):
+            whole.add(name)
+    return Known(tags, positions, frozenset(names) - found.keys(), frozenset(whole))
 
 
 @Once

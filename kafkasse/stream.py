@@ -8,6 +8,7 @@ Pure.  What is not usual of a stream stands in the paths of its next links, so t
           | "e" cursor         up to these positions
           | "h" seconds        a heartbeat after so many seconds without anything else
           | "l" lane           of those who replay the same, who is asked for together
+          | "w"                held by one channel for the whole topic
 
 Numbers are in base 36, as in the cursor.
 """
@@ -22,7 +23,7 @@ from kafkasse.exceptions import CursorError
 from kafkasse.start import HEARTBEAT_MAX, HEARTBEAT_MIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from typing import TypeAlias
 
     from kafkasse.topics import Key
@@ -37,8 +38,9 @@ LANES = 36
 class Stream:
     """A stream of `topics`: of one `partition`, or all; `until` a time to come, or up to the positions `end`.
 
-    `heartbeat` is in seconds, None for the usual.  Those who replay are in one `lane` of several, others in none.  `tags` are
-    those of the topics, once Kafka has been asked.  Positions are by topic and partition.
+    `heartbeat` is in seconds, None for the usual.  Those who replay are in one `lane` of several, others in none.  Those who
+    are held by one channel for the `whole` topic have other items, and links, than those with a channel for each partition.
+    `tags` are those of the topics, once Kafka has been asked.  Positions are by topic and partition.
     """
 
     topics: tuple[str, ...]
@@ -47,6 +49,7 @@ class Stream:
     end: Mapping[Key, int] | None = None
     heartbeat: int | None = None
     lane: int | None = None
+    whole: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -65,6 +68,12 @@ class Stream:
     def in_lane(self, lane: int | None) -> Stream:
         """Return the stream of those in one lane."""
         return replace(self, lane=lane)
+
+    def held_by(self, whole: Collection[str]) -> Stream:
+        """Return the stream of those who are held now, when the topics in `whole` have one channel."""
+        return replace(
+            self, whole=self.partition is None and len(self.topics) == 1 and self.topics[0] in whole
+        )
 
     def tagged(self, tags: Mapping[str, str]) -> Stream:
         """Return the stream of the topics that are these."""
@@ -129,6 +138,8 @@ class Stream:
             found.append("h" + cursor.encode_number(self.heartbeat))
         if self.lane is not None:
             found.append("l" + cursor.encode_number(self.lane))
+        if self.whole:
+            found.append("w")
         return "_".join(found)
 
 
@@ -147,6 +158,8 @@ def with_terms(topics: tuple[str, ...], text: str) -> Stream:
             stream = replace(stream, heartbeat=_seconds(value))
         elif kind == "l" and stream.lane is None:
             stream = stream.in_lane(_lane(value))
+        elif term == "w" and not stream.whole and stream.held_by(topics).whole:
+            stream = stream.held_by(topics)
         else:
             raise CursorError
     return stream

@@ -9,13 +9,17 @@ import re
 
 Key = tuple[str, int]
 """A partition: its topic and its number."""
+Place = tuple[str, int | None]
+"""What a chain is of: a partition, or with None a whole topic."""
 CONTROL = "~"
 """What stands in place of the partition in the name of a topic's control channel."""
+WHOLE = "all"
+"""What stands in place of the partition in the name of the channel that carries all of them."""
 
 # The rule of org.apache.kafka.common.internals.Topic: 1 to 249 of these characters, and neither "." nor "..".
 _NAME = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}\Z")
 
-_CHANNEL = re.compile("([A-Za-z0-9._-]+):([0-9a-z]+):([0-9]{1,9})")
+_CHANNEL = re.compile(f"([A-Za-z0-9._-]+):([0-9a-z]+):([0-9]{{1,9}}|{WHOLE})")
 
 # What Kafka itself (__consumer_offsets, __transaction_state, …), schema registries, Confluent's and Redpanda's tools
 # keep in topics of their own.
@@ -45,12 +49,28 @@ def channel(topic: str, tag: str, partition: int) -> str:
     return f"{topic}:{tag}:{partition}"
 
 
+def whole_channel(topic: str, tag: str) -> str:
+    """Return the name of the channel that carries the items of all partitions, where one relay has them all."""
+    return f"{topic}:{tag}:{WHOLE}"
+
+
+def channel_of(place: Place, tag: str) -> str:
+    """Return the name of the channel of a partition or a whole topic."""
+    topic, partition = place
+    return whole_channel(topic, tag) if partition is None else channel(topic, tag, partition)
+
+
 def control_channel(topic: str) -> str:
     """Return the name of the channel that carries hints and closings for all holds of a topic."""
     return f"{topic}:{CONTROL}"
 
 
-def parts(channel_name: str) -> tuple[str, str, int] | None:
-    """Return topic, tag and partition of a name that `channel` gave, or None for any other."""
+def parts(channel_name: str) -> tuple[str, str, int | None] | None:
+    """Return topic, tag and partition of a name that `channel` gave, or `whole_channel`, which is of no partition.
+
+    None for any other name.
+    """
     match = _CHANNEL.fullmatch(channel_name)
-    return (match[1], match[2], int(match[3])) if match else None
+    if not match:
+        return None
+    return match[1], match[2], None if match[3] == WHOLE else int(match[3])

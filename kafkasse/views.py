@@ -119,9 +119,10 @@ def _stream(
             return HttpResponse(status=204)  # tells an EventSource that came back that there is no more
         return grip.stream(body + replay.ending(stream, page.positions))
     if page.complete and len(body) <= FIRST_HOLD_BYTES:
-        escaped = sse.escape(body)
-        if len(escaped.encode()) <= FIRST_HOLD_BYTES:
-            return _hold(request, stream, known, page.positions, escaped)
+        stream = stream.held_by(known.whole)
+        sent = body if stream.whole else sse.escape(body)
+        if len(sent.encode()) <= FIRST_HOLD_BYTES:
+            return _hold(request, stream, known, page.positions, sent)
     return _next_page(stream, page.positions, body)
 
 
@@ -146,15 +147,21 @@ def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> Ht
     except RETRYABLE as error:
         logger.warning("%s", why(error), extra={"topic": stream.name, "action": "hold"})
         return _hold_on(request, stream, named)
-    if page.complete and stream.end is not None:
-        return grip.stream(sse.escape(body + replay.ending(stream, page.positions)))
-    body = sse.escape(body)
+    ends = page.complete and stream.end is not None
+    if ends:
+        body += replay.ending(stream, page.positions)
+    # The proxy treats the answer as the hold before it says.
+    if not stream.whole:
+        body = sse.escape(body)
+    if ends:
+        return grip.stream(body)
     if not page.complete:
         return _next_page(stream, page.positions, body)
+    held = stream.held_by(known.whole)
     # A topic that was created again has other channels.
     here = {topic: each for topic, each in named.items() if each[0] == known.tags[topic]}
-    timeout = None if page.positions.keys() <= _held(here).keys() else AT_ONCE
-    return _hold(request, stream, known, page.positions, body, timeout=timeout)
+    is_subscribed = held.whole == stream.whole and page.positions.keys() <= _held(here).keys()
+    return _hold(request, held, known, page.positions, body, timeout=None if is_subscribed else AT_ONCE)
 
 
 def _hold_on(request: HttpRequest, stream: Stream, named: Named) -> HttpResponseBase:
@@ -212,7 +219,8 @@ def follow(request: HttpRequest, topics: tuple[str, ...], position: str, terms: 
     if page.complete and stream.end is not None:
         return grip.stream(body + replay.ending(stream, page.positions))
     if page.complete and len(page.body) <= JOIN_BYTES and not (start.resets or page.breaks):
-        return _hold(request, stream, known, start.positions, "", timeout=AT_ONCE)
+        held = stream.held_by(known.whole)
+        return _hold(request, held, known, start.positions, "", timeout=AT_ONCE)
     if page.left(_stop(stream, start, known)) > NEAR_BYTES and not turns.turns().take(len(body)):
         return grip.stream(sse.retry_with_jitter())
     return _next_page(stream, page.positions, body)
@@ -235,6 +243,7 @@ def _stop(stream: Stream, start: Start, known: Known) -> dict[Key, int]:
 
 
 def _next_page(stream: Stream, positions: Mapping[Key, int], body: str) -> HttpResponseBase:
+    stream = stream.held_by(())
     if stream.lane is None:
         stream = stream.in_lane(random.randrange(LANES))  # noqa: S311 - a lane is no secret
     return grip.page(body, next_link=_link("follow", stream, stream.event_id(positions)))

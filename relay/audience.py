@@ -13,11 +13,14 @@ from kafkasse import topics
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kafkasse.topics import Key
+    from kafkasse.topics import Place
 
 
 class Subscriptions(Protocol):
     """What is known of the proxies' clients."""
+
+    tells: bool
+    """Whether the proxies tell at all who listens."""
 
     @property
     def known(self) -> bool:
@@ -36,7 +39,7 @@ class Subscriptions(Protocol):
 class Everybody:
     """Subscriptions where it cannot be known who listens to what."""
 
-    known = False
+    tells = known = False
 
     def news(self) -> set[str]:
         """Return nothing: everything has been published."""
@@ -49,34 +52,39 @@ class Everybody:
 
 @dataclass(slots=True)
 class Audience:
-    """Who listens, and by channel which partitions have been passed over since somebody did."""
+    """Who listens, and which channels have been passed over since somebody did."""
 
     subscriptions: Subscriptions
     prefix: str = ""
-    _passed_over: dict[str, Key] = field(default_factory=dict)
+    _passed_over: dict[str, Place] = field(default_factory=dict)
 
-    def listens(self, topic: str, tag: str, partition: int) -> bool:
-        """Say whether somebody may listen to a partition."""
-        return self.subscriptions.has(self.prefix + topics.channel(topic, tag, partition))
+    def name(self, place: Place, tag: str) -> str:
+        """Return the name of a channel, as the proxies know it."""
+        return self.prefix + topics.channel_of(place, tag)
 
-    def arrived(self) -> set[Key]:
-        """Return the partitions that were passed over and have got a listener."""
+    def listens(self, place: Place, tag: str) -> bool:
+        """Say whether somebody may listen to a partition, or a whole topic."""
+        return self.subscriptions.has(self.name(place, tag))
+
+    def heard(self, places: Iterable[Place], tag: str) -> list[Place]:
+        """Return those of a topic's places to which somebody may listen; the others count as passed over."""
+        found = []
+        for place in places:
+            channel = self.name(place, tag)
+            if self.subscriptions.has(channel):
+                found.append(place)
+            else:
+                self._passed_over[channel] = place
+        return found
+
+    def arrived(self) -> set[Place]:
+        """Return what was passed over and has got a listener."""
         news = self.subscriptions.news()
         return {self._passed_over.pop(channel) for channel in news & self._passed_over.keys()}
 
-    def doubtful(self) -> set[Key]:
-        """Return the partitions that were passed over, once it cannot be known any more that nobody listens to them."""
+    def doubtful(self) -> set[Place]:
+        """Return what was passed over, once it cannot be known any more that nobody listens to it."""
         if self.subscriptions.known:
             return set()
         found, self._passed_over = {*self._passed_over.values()}, {}
         return found
-
-    def unheard(self, partitions: Iterable[tuple[str, str, int]]) -> set[Key]:
-        """Return those of the partitions (topic, tag, number) to which nobody listens; they count as passed over."""
-        found = {}
-        for topic, tag, partition in partitions:
-            channel = self.prefix + topics.channel(topic, tag, partition)
-            if not self.subscriptions.has(channel):
-                found[channel] = topic, partition
-        self._passed_over |= found
-        return {*found.values()}

@@ -1,12 +1,13 @@
-"""Records → items: as many records of one partition in each as fit, chained by their positions.
+"""Records → items: as many records of one partition, or of one topic, in each as fit, chained by their positions.
 
 Pure.  An item is what one publish sends to one channel.  Its id is the position after its last record, its prev-id the
-id of the item before it: a client that is elsewhere does not get it, but is repaired from the log.
+id of the item before it: a client that is elsewhere does not get it, but is repaired from the log.  The ids of a whole
+topic's items are its vectors (docs/adr/0026-one-chain-for-a-whole-topic.md).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -14,12 +15,14 @@ import orjson
 from kafkasse import cursor, sse, topics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from kafkasse.topics import Key
+    from kafkasse.topics import Key, Place
 
 CHUNK_BYTES = 60_000
 """Where an item ends: large enough to cost the proxy one flush, small enough to keep a slow client's queue short."""
+FILTERED = '"content-filters":["build-id"],'
+"""What makes the proxy put each client's vector in place of `%I`."""
 BODY_BYTES = 900_000
 """The largest body of one publish; Pushpin refuses 1,000,000 bytes."""
 
@@ -53,69 +56,107 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One publish to one channel, encoded as JSON; `position` is the partition's once it is acknowledged.
+    """One publish to one channel, encoded as JSON; `positions` are those of its partitions once it is acknowledged.
 
-    `size` is that of the body, in bytes.  Without a `body` the item cannot be published at all: its record is too large,
-    and its clients have to be told to fetch it from the log.  One that nobody listens to has none, either.
+    `size` is that of the body, in bytes.  Without a `body` the item cannot be published at all: its records are too large,
+    and its clients have to be told to fetch them from the log.  One that nobody listens to has none, either.
     """
 
-    topic: str
+    place: Place
     tag: str
-    partition: int
-    position: int
+    positions: Mapping[Key, int]
     body: bytes | None
     records: int
     size: int
 
-    @property
-    def key(self) -> Key:
-        """Its partition."""
-        return self.topic, self.partition
-
 
 def unheard(key: Key, tag: str, position: int, records: int) -> Item:
     """Return what there is to commit of so many records to which nobody listens, up to `position`."""
-    topic, partition = key
-    return Item(topic, tag, partition, position, None, records, 0)
+    return Item(key, tag, {key: position}, None, records, 0)
 
 
-def build(run: Run, prefix: str = "") -> Iterator[Item]:
-    """Yield the items of a run; each record is in exactly one of them."""
-    if run.first:
-        body = forget(run.topic, run.tag, run.partition, prefix)
-        yield Item(run.topic, run.tag, run.partition, run.position, body, 0, len(body) + 1)
-    head = cursor.head(run.tag, run.partition)
-    channel = prefix + topics.channel(run.topic, run.tag, run.partition)
-    events: list[str] = []
-    size, previous, position = 0, run.position, run.position
-    for offset, value, key, headers in run.records:
-        event = sse.live_record(head + cursor.encode_number(offset + 1), value, key, headers)
-        if events and size + len(event) > CHUNK_BYTES:
-            yield _item(run, channel, previous, position, events)
-            events, size, previous = [], 0, position
-        events.append(event)
-        size += len(event)
-        position = offset + 1
-    if events:
-        yield _item(run, channel, previous, position, events)
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The items of one channel: that of a partition, or of a whole topic."""
+
+    place: Place
+    tag: str
+    prefix: str = ""
+
+    @property
+    def channel(self) -> str:
+        """The name of its channel."""
+        return self.prefix + topics.channel_of(self.place, self.tag)
+
+    @property
+    def _filters(self) -> str:
+        return "" if self.place[1] is None else FILTERED
+
+    def items(self, runs: Sequence[Run], before: Sequence[int]) -> Iterator[Item]:
+        """Yield the items of runs; each record is in exactly one of them.
+
+        `before` is where the chain is: where the run of a partition begins, or the vector of a whole topic.  Who is
+        delivered an item was exactly where it begins; so the rest of a whole topic's ids is known.
+        """
+        if any(run.first for run in runs):
+            body = forget(self.channel)
+            yield Item(self.place, self.tag, {}, body, 0, len(body) + 1)
+        whole = self.place[1] is None
+        write = sse.record if whole else sse.live_record
+        places = [cursor.encode_number(position) for position in before]
+        begin, size = ".".join(places), 0
+        events: list[str] = []
+        positions: dict[Key, int] = {}
+        for run in runs:
+            head, key = cursor.head(self.tag, run.partition), run.key
+            entry, rest = (run.partition, "." + ".".join(places)) if whole else (0, "")
+            for offset, value, name, headers in run.records:
+                place = cursor.encode_number(offset + 1)
+                event = write(head + place + rest, value, name, headers)
+                if events and size + len(event) > CHUNK_BYTES:
+                    yield self._item(begin, ".".join(places), positions, events)
+                    begin, size, events, positions = ".".join(places), 0, [], {}
+                events.append(event)
+                size += len(event)
+                places[entry] = place
+                positions[key] = offset + 1
+        if events:
+            yield self._item(begin, ".".join(places), positions, events)
+
+    def _item(self, begin: str, end: str, positions: Mapping[Key, int], events: list[str]) -> Item:
+        body = self._chained(begin, end, "".join(events))
+        if (size := len(body) + 1) > BODY_BYTES:
+            return Item(self.place, self.tag, positions, None, len(events), 0)
+        return Item(self.place, self.tag, positions, body, len(events), size)
+
+    def reminder(self, positions: Sequence[int]) -> bytes:
+        """Return an item without records: a client at `positions` gets a comment, any other one is repaired from the log."""
+        place = ".".join(map(cursor.encode_number, positions))
+        return self._chained(place, place, sse.KEEP_ALIVE)
+
+    def _chained(self, begin: str, end: str, content: str) -> bytes:
+        """Return the item that brings clients from one place to another."""
+        head = (
+            f'{{"channel":"{self.channel}","id":"{end}","prev-id":"{begin}",'
+            f'"formats":{{"http-stream":{{{self._filters}"content":'
+        )
+        return head.encode() + orjson.dumps(content) + b"}}}"
 
 
-def _item(run: Run, channel: str, previous: int, position: int, events: list[str]) -> Item:
-    places = cursor.encode_number(previous), cursor.encode_number(position)
-    body = _chained(channel, *places, "".join(events))
-    size = len(body) + 1
-    fits = size <= BODY_BYTES
-    sent = body if fits else None
-    return Item(run.topic, run.tag, run.partition, position, sent, len(events), size if fits else 0)
+def items(
+    heard: Mapping[Place, Sequence[Run]], ends: Mapping[Place, Sequence[int]], prefix: str = ""
+) -> Iterator[Item]:
+    """Yield the items of all chains by which runs are heard; `ends` are the positions of each chain after its runs.
 
-
-def _chained(channel: str, previous: str, place: str, content: str) -> bytes:
-    """Return the item that brings the clients of a channel from one place to another."""
-    head = (
-        f'{{"channel":"{channel}","id":"{place}","prev-id":"{previous}",'
-        f'"formats":{{"http-stream":{{"content-filters":["build-id"],"content":'
-    )
-    return head.encode() + orjson.dumps(content) + b"}}}"
+    What goes by two chains is committed, and counted, with the later one, that of the topic: each has it by then.
+    """
+    for place in sorted(heard, key=lambda each: each[1] is None):
+        runs, before = heard[place], [*ends[place]]
+        for run in runs:
+            before[run.partition if place[1] is None else 0] = run.position
+        goes_twice = place[1] is not None and (place[0], None) in heard
+        for item in Chain(place, runs[0].tag, prefix).items(runs, before):
+            yield replace(item, positions={}, records=0) if goes_twice else item
 
 
 def hint(topic: str, prefix: str = "") -> bytes:
@@ -127,21 +168,14 @@ def hint(topic: str, prefix: str = "") -> bytes:
     return f'{{"channel":"{channel}","formats":{{"http-stream":{{"action":"hint"}}}}}}'.encode()
 
 
-def forget(topic: str, tag: str, partition: int, prefix: str = "") -> bytes:
-    """Return the item on which the proxy forgets the id that came last on a partition's channel.
+def forget(channel: str) -> bytes:
+    """Return the item on which the proxy forgets the id that came last on a chained channel.
 
     An item that does not follow that id is held back for a second or more, in the hope for what lies between, and all that
     follow it are.  Where there is nothing to hope for, as after another relay's last item, this comes before.  No client
     is touched by it: it has a format for which nobody is held (Pushpin's sequencer.cpp, 1.36 to 1.41).
     """
-    channel = prefix + topics.channel(topic, tag, partition)
     return f'{{"channel":"{channel}","formats":{{"http-response":{{"action":"hint"}}}}}}'.encode()
-
-
-def reminder(topic: str, tag: str, partition: int, position: int, prefix: str = "") -> bytes:
-    """Return an item without records: a client at `position` gets a comment, any other one is repaired from the log."""
-    channel, place = prefix + topics.channel(topic, tag, partition), cursor.encode_number(position)
-    return _chained(channel, place, place, sse.KEEP_ALIVE)
 
 
 def batches(items: Iterable[Item]) -> Iterator[list[Item]]:

@@ -35,11 +35,22 @@ class Commits:
         self._sent: dict[Key, TopicPartition] = {}
         self.under_way = False
 
-    def add(self, items: Iterable[Item], resting: Container[Key] = ()) -> None:
-        """Take note of the positions after `items`, and of which of their partitions rest (`kafkasse.offsets.committed`)."""
+    def add(
+        self,
+        items: Iterable[Item],
+        mine: Container[Key],
+        resting: Container[Key] = (),
+        whole: Container[str] = (),
+    ) -> None:
+        """Take note of the positions after `items`, as far as their partitions are `mine`.
+
+        And of which of them rest, and which of their topics have a chain as a whole (`kafkasse.offsets.committed`).
+        """
         for item in items:
-            text = metadata(item.tag, rests=item.key in resting)
-            self._pending[item.key] = TopicPartition(*item.key, item.position, text)
+            for key, position in item.positions.items():
+                if key in mine:
+                    text = metadata(item.tag, rests=key in resting, whole=key[0] in whole)
+                    self._pending[key] = TopicPartition(*key, position, text)
 
     def send(self, consumer: Consumer, *, wait: bool = False) -> None:
         """Commit what is pending, unless a request is under way.

@@ -11,7 +11,7 @@ import logging
 import ssl
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,6 +31,8 @@ REFUSED = frozenset({400, 413, 422})
 """Statuses by which a proxy says that it will never accept this body, whenever it is sent."""
 CONNECT_SECONDS = 3.0
 """How long a proxy may take to be there."""
+KEPT_SECONDS = 5.0
+"""How long a connection that was opened ahead may wait for its request: something in between may drop idle ones silently."""
 SHOWN = 200
 """How many bytes of a refusal are shown."""
 
@@ -65,27 +67,54 @@ class Proxy:
             kind, parts.hostname or "", parts.port, timeout=min(timeout, CONNECT_SECONDS)
         )
         self._config, self._timeout = config, timeout
+        self._ahead: HTTPConnection | None = None
+        self._ahead_since = 0.0
 
     def post(self, body: bytes) -> None:
         """Send `body`; raise `RefusedError` or `PublishError` for any answer but success."""
+        end = time.monotonic() + self._timeout
         try:
-            status, said = self._answer(body)
+            status, said = self._answer(body, end)
         except (OSError, HTTPException) as error:
             raise PublishError(f"{self.name}: {error.__class__.__name__}") from error
         if status in REFUSED:
             raise RefusedError(f"{self.name} refuses the items: {said!r}")
         if not 200 <= status < 300:  # noqa: PLR2004 - HTTP's success
             raise PublishError(f"{self.name} answers {status}")
+        self._connect_ahead()
 
-    def _answer(self, body: bytes) -> tuple[int, bytes]:
+    def _answer(self, body: bytes, end: float) -> tuple[int, bytes]:
         """Return the status of the proxy's answer, and the beginning of its text."""
-        end = time.monotonic() + self._timeout
+        ahead, self._ahead = self._ahead, None
+        if ahead:
+            # It fails where the proxy has been started again meanwhile.
+            with closing(ahead), suppress(ConnectionError, HTTPException):
+                if time.monotonic() - self._ahead_since < KEPT_SECONDS:
+                    return self._asked(ahead, body, end)
         with closing(self._connection()) as connection:
             connection.connect()
-            connection.sock.settimeout(max(0.001, end - time.monotonic()))  # 0 would be: do not block
-            connection.request("POST", self._path, body, self._headers())
-            answer = connection.getresponse()
-            return answer.status, answer.read(SHOWN)
+            return self._asked(connection, body, end)
+
+    def _asked(self, connection: HTTPConnection, body: bytes, end: float) -> tuple[int, bytes]:
+        connection.sock.settimeout(max(0.001, end - time.monotonic()))  # 0 would be: do not block
+        connection.request("POST", self._path, body, self._headers())
+        answer = connection.getresponse()
+        return answer.status, answer.read(SHOWN)
+
+    def _connect_ahead(self) -> None:
+        """Open the connection for the next body: the proxy accepts it before a record waits for that."""
+        connection = self._connection()
+        try:
+            connection.connect()
+        except OSError:
+            connection.close()
+        else:
+            self._ahead, self._ahead_since = connection, time.monotonic()
+
+    def close(self) -> None:
+        """Close the connection that waits, if there is one."""
+        if self._ahead:
+            self._ahead.close()
 
     def _headers(self) -> dict[str, str]:
         # Pushpin's publish server closes each connection; to say so saves it the wait for a second request.
@@ -117,6 +146,11 @@ class HTTPPublisher:
         errors = [self._attempt(self._proxies[0], body)] if len(self._proxies) == 1 else self._all(body)
         if all(errors):
             raise next((error for error in errors if isinstance(error, RefusedError)), errors[0])  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Close the connections that wait; for the end, when no publish is under way."""
+        for proxy in self._proxies:
+            proxy.close()
 
     def _all(self, body: bytes) -> list[PublishError | None]:
         """Return what came of it at the proxies that are up; at all of them when it is accepted nowhere else."""

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from kafkasse.topics import Key
+    from kafkasse.topics import Place
 
 
 SILENCE = 20.0
 """After so many seconds without an item; longer than the proxy remembers an id (`id_cache_ttl`)."""
-LOOK = 1.0
-"""How often it is looked which partitions are due, in seconds."""
 MOST = 1000
 """How many are reminded of at a time; the others follow at the next look."""
 
@@ -28,19 +26,15 @@ MOST = 1000
 class Reminders:
     """When each partition was published to last, or reminded of, by the times of a clock in seconds."""
 
-    _last: dict[Key, float] = field(default_factory=dict)
-    _next_look: float = float("-inf")
+    _last: dict[Place, float] = field(default_factory=dict)
 
-    def published(self, keys: Iterable[Key], now: float) -> None:
+    def published(self, keys: Iterable[Place], now: float) -> None:
         """Take note of items."""
         for key in keys:
             self._last[key] = now
 
-    def due(self, mine: Collection[Key], now: float) -> list[Key]:
+    def due(self, mine: Collection[Place], now: float) -> list[Place]:
         """Return those of the relay's partitions that have been silent for long, and take them as reminded of."""
-        if now < self._next_look:
-            return []
-        self._next_look = now + LOOK
         self._last = {key: self._last.get(key, now) for key in mine}
         silent = [key for key, last in self._last.items() if now - last >= SILENCE][:MOST]
         self.published(silent, now)

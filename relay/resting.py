@@ -12,7 +12,7 @@ from kafkasse.offsets import LATEST, ends
 from kafkasse.renewal import Renewal, give_up
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, MutableMapping
 
     from kafkasse.topics import Key
 
@@ -62,7 +62,7 @@ class Resting:
             self._consumer.resume(places(woken))
         return woken
 
-    def grown(self, positions: dict[Key, int], now: float) -> dict[Key, int]:
+    def grown(self, positions: MutableMapping[Key, int], now: float) -> dict[Key, int]:
         """Move resting partitions on to where their logs ended at the last look; return by how much, where they did.
 
         By 0 where one begins to rest, or has ended: that has to be known, too.  `now` is the time of a clock in seconds.
@@ -71,7 +71,7 @@ class Resting:
         more = {
             key: end - positions[key] for key, end in found.items() if key in self and end > positions[key]
         }
-        positions |= {key: found[key] for key in more}
+        positions.update({key: found[key] for key in more})
         changed, self._changed = self._changed, set()
         return dict.fromkeys(changed & positions.keys(), 0) | more
 

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Protocol
 from kafkasse.exceptions import KafkaUnavailableError, PublishError
 from relay import chunks
 from relay.audience import Audience, Everybody
+from relay.chunks import Chain
 from relay.pacing import Pacer
 from relay.publisher import RefusedError
 from relay.reminders import Reminders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from threading import Event
 
-    from kafkasse.topics import Key
+    from kafkasse.topics import Key, Place
     from relay.audience import Subscriptions
     from relay.chunks import Item, Run
     from relay.publisher import Publisher
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 READ_TIMEOUT = 0.05
 """Seconds to wait for a first record: how soon a stop, or a first listener, is noticed when nothing comes."""
 LOOK = 1.0
-"""How often it is looked for what nobody listens to, in seconds."""
+"""How often it is looked for what nobody listens to, and for chains to remind of, in seconds."""
 MOST_TOLD = 1000
 """How many items without records, of 700 bytes at the most, go into one publish."""
 SHORTEST_BACKOFF, LONGEST_BACKOFF = 0.1, 1.0
@@ -49,6 +50,14 @@ class Source(Protocol):
 
     def positions(self) -> Mapping[Key, int]:
         """Return where each partition of this relay is."""
+        raise NotImplementedError
+
+    def whole(self) -> Collection[str]:
+        """Return the topics all of whose partitions are this relay's, and that have one chain."""
+        raise NotImplementedError
+
+    def vector(self, topic: str) -> list[int]:
+        """Return where each partition of such a topic is."""
         raise NotImplementedError
 
     def tag(self, topic: str) -> str:
@@ -107,6 +116,7 @@ class Runner:
     after_tick: Callable[[Runner], None] = lambda _runner: None
     audience: Audience = field(init=False)
     _next_look: float = float("-inf")
+    _refused: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Take note of who listens from here on."""
@@ -143,65 +153,88 @@ class Runner:
         # Before reading: what arrives meanwhile then shares the next item.
         if self._rested():
             self._welcome()
-            self._let_rest()
-            self._remind()
-            self._relay(self.source.read(READ_TIMEOUT))
-            self._pass_over(self.source.follow())
+            self._look()
+            if self._relay(self.source.read(READ_TIMEOUT)):
+                self._pass_over(self.source.follow())
 
     def _welcome(self) -> None:
         """Read again what somebody listens to, or may.
 
         A client's hold begins at the position that a view has looked up; before the relay heard of it, that may have moved
-        on.  So the first thing told about a partition is how far it is: who is elsewhere is repaired from the log at once.
+        on.  So the first thing told about a chain is how far it is: who is elsewhere is repaired from the log at once.
         """
         arrived = self.audience.arrived()
-        self.source.wake(arrived | self.audience.doubtful())
-        mine = sorted(arrived & self.source.positions().keys())
-        self._tell(chunks.forget(key[0], self.source.tag(key[0]), key[1], self.prefix) for key in mine)
-        self._tell(self._reminders(mine))
+        if woken := arrived | self.audience.doubtful():
+            positions = self.source.positions()
+            self.source.wake({key for key in positions if key in woken or (key[0], None) in woken})
+        if arrived:
+            chains = [self._chain(place) for place in self._places() if place in arrived]
+            self._tell(chunks.forget(chain.channel) for chain in chains)
+            self._tell(self._reminders(chains))
 
-    def _let_rest(self) -> None:
-        """Read nothing more of what nobody listens to."""
+    def _look(self) -> None:
+        """Now and then: read nothing more of what nobody listens to, and repair clients that lack the last items of a chain."""
         if self.clock() >= self._next_look:
             self._next_look = self.clock() + LOOK
-            mine = self.source.positions()
-            self.source.rest(
-                self.audience.unheard((topic, self.source.tag(topic), number) for topic, number in mine)
-            )
+            self.source.rest({key for key in self.source.positions() if not self._heard(key)})
+            due = self.reminders.due(self._places(), self.clock())
+            self._tell(self._reminders(map(self._chain, due)))
 
-    def _remind(self) -> None:
-        """Have clients repaired that lack the last items of a partition."""
-        mine = self.source.positions()
-        self._tell(self._reminders(self.reminders.due(mine.keys(), self.clock())))
+    def _places(self) -> list[Place]:
+        """Return what this relay has chains of: its partitions, and the topics that it has as a whole."""
+        return [*self.source.positions(), *((topic, None) for topic in self.source.whole())]
 
-    def _reminders(self, keys: Iterable[Key]) -> Iterator[bytes]:
-        """Yield the items that say how far partitions are.  All that has been read of them is published by now."""
-        positions = self.source.positions()
-        for topic, partition in keys:
-            tag = self.source.tag(topic)
-            if self.audience.listens(topic, tag, partition):
-                yield chunks.reminder(topic, tag, partition, positions[topic, partition], self.prefix)
+    def _heard(self, key: Key) -> list[Place]:
+        """Return by which chains the records of a partition go to somebody."""
+        whole: list[Place] = [(key[0], None)] if key[0] in self.source.whole() else []
+        return self.audience.heard([key, *whole], self.source.tag(key[0]))
+
+    def _chain(self, place: Place) -> Chain:
+        return Chain(place, self.source.tag(place[0]), self.prefix)
+
+    def _reminders(self, chains: Iterable[Chain]) -> Iterator[bytes]:
+        """Yield the items that say how far chains are.  All that has been read of them is published by now."""
+        for chain in chains:
+            if self.audience.listens(chain.place, chain.tag):
+                yield chain.reminder(self._positions(chain.place))
+
+    def _positions(self, place: Place) -> list[int]:
+        """Return where a chain is once all that has been read is published."""
+        topic, partition = place
+        if partition is None:
+            return self.source.vector(topic)
+        return [self.source.positions()[topic, partition]]
 
     def _rested(self) -> bool:
         """Leave the proxy its time; return False when a stop came first."""
         return not self.stop.wait(self.pacer.rest(self.clock()))
 
-    def _relay(self, runs: list[Run]) -> None:
+    def _relay(self, runs: list[Run]) -> bool:
+        """Publish what has been read, and commit it; return False when a stop came first."""
         self._tell(chunks.hint(name, self.prefix) for name in sorted(self.source.appeared()))
-        unheard = self.audience.unheard((run.topic, run.tag, run.partition) for run in runs)
-        self._pass_over(
-            [
-                chunks.unheard(run.key, run.tag, run.end, len(run.records))
-                for run in runs
-                if run.key in unheard
-            ]
-        )
+        heard: dict[Place, list[Run]] = {}
+        unheard = []
+        for run in runs:
+            places = self._heard(run.key)
+            for place in places:
+                heard.setdefault(place, []).append(run)
+            if not places:
+                unheard.append(chunks.unheard(run.key, run.tag, run.end, len(run.records)))
+        # Before anything is waited for: partitions may be given up meanwhile.
+        ends = {place: self._positions(place) for place in heard}
+        self._pass_over(unheard)
         # Built one batch at a time, while the proxy works on the one before: the rest is no lost time.
-        heard = (run for run in runs if run.key not in unheard)
-        items = (item for run in heard for item in chunks.build(run, self.prefix))
-        for batch in chunks.batches(items):
-            if not (self._rested() and self._deliver(batch)):
-                return
+        batches = chunks.batches(chunks.items(heard, ends, self.prefix))
+        done = all(self._rested() and self._deliver(batch) for batch in batches)
+        self._tell_refused()
+        return done
+
+    def _tell_refused(self) -> None:
+        """Have clients fetch from the log what cannot be published.  They may read up to the committed position: that first."""
+        if self._refused:
+            self.source.commit((), wait=True)
+            self._tell(chunks.hint(name, self.prefix) for name in sorted(self._refused))
+            self._refused = set()
 
     def _pass_over(self, items: list[Item]) -> None:
         """Go on behind what nobody listens to."""
@@ -219,18 +252,11 @@ class Runner:
         except RefusedError as error:
             logger.warning("%s; the clients fetch these records from the log", error)
             refused = batch
-        # What cannot be published is fetched from the log by its clients, who may read up to the committed position:
-        # so that has to be there first.
-        self.source.commit(batch, wait=bool(refused))
-        gaps = sorted({(item.topic, item.tag, item.partition) for item in refused})
-        names = sorted({item.topic for item in refused})
-        self._tell(
-            [
-                *(chunks.forget(*gap, self.prefix) for gap in gaps),
-                *(chunks.hint(name, self.prefix) for name in names),
-            ]
-        )
-        self.reminders.published({item.key for item in batch}, self.clock())
+        self.source.commit(batch)
+        gaps = sorted({Chain(item.place, item.tag, self.prefix).channel for item in refused})
+        self._tell(map(chunks.forget, gaps))
+        self._refused |= {item.place[0] for item in refused}
+        self.reminders.published({item.place for item in batch}, self.clock())
         self.totals.records += sum(item.records for item in batch)
         self.totals.items += len(batch)
         return True

@@ -18,23 +18,23 @@ from kafkasse.catalog import Catalog
 from kafkasse.exceptions import FencedError, KafkaUnavailableError
 from kafkasse.offsets import EARLIEST, LATEST, Committed, committed, ends
 from relay import chunks
-from relay.chunks import Run
 from relay.commits import Commits
 from relay.complaints import SILENT, Complaints, retried
 from relay.connection import Connection
 from relay.consumer_config import DEFAULTS, OWNED, TIMEOUT, member
 from relay.membership import CLOSE_SECONDS, Membership, end
+from relay.positions import Positions
 from relay.records import by_partition
 from relay.resting import Resting, places, read_from
 from relay.seeding import seed
 from relay.tags import Tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from threading import Event
 
     from kafkasse.topics import Key
-    from relay.chunks import Item
+    from relay.chunks import Item, Run
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +47,13 @@ MAX_RECORDS = 10_000
 class Source:
     """All public topics, as seen by one member of the group.  For one thread; all that blocks says for how long."""
 
-    def __init__(self, config: Mapping[str, Any], instance: str, pattern: str, stop: Event) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], instance: str, pattern: str, stop: Event, *, joins: bool = True
+    ) -> None:
         self._complaints = Complaints()
         self._config = {**DEFAULTS, **config}
         self._instance, self._pattern, self._stop = instance, pattern, stop
-        self._positions: dict[Key, int] = {}
-        self._unread: set[Key] = set()
+        self._positions = Positions(joins=joins)
         self._appeared: set[str] = set()
         self._held: list[Message] = []
         self._open()
@@ -110,22 +111,8 @@ class Source:
         # Asking for many with a time-out would wait for as many; what has been fetched by now is what we want.
         # What was read before a reset belongs to a log that is no more.
         found = by_partition([*held, *self._consumer.consume(MAX_RECORDS, 0)], self._take_error)
-        return [run for key, records in found.items() if (run := self._run(key, records))]
-
-    def _run(self, key: Key, records: list[Any]) -> Run | None:
-        """Return the records as a run that joins the last one, or None for a partition that has been taken away."""
-        position = self._positions.get(key)
-        if position is None:
-            return None
-        if records[0][0] < position:
-            records = [record for record in records if record[0] >= position]
-        if not records:
-            return None
-        self._positions[key] = records[-1][0] + 1
-        first = key in self._unread
-        self._unread.discard(key)
-        topic, partition = key
-        return Run(topic, self.tag(topic), partition, position, records, first)
+        runs = (self._positions.run(key, records, self.tag(key[0])) for key, records in found.items())
+        return [run for run in runs if run]
 
     def wait(self, seconds: float) -> None:
         """Stay a member of the group for `seconds` without reading: what is read waits to be published first."""
@@ -151,13 +138,17 @@ class Source:
     def wake(self, keys: set[Key]) -> None:
         """Read these partitions again, from their position on."""
         woken = self._resting.end(keys)
-        self._unread |= woken
+        self._positions.moved(woken)
         read_from(self._consumer, self._positions, woken)
 
     def follow(self) -> list[Item]:
-        """Return what there is to commit of partitions that rest, or did until now; does not block."""
-        grown = self._resting.grown(self._positions, time.monotonic()).items()
-        return [chunks.unheard(key, self.tag(key[0]), self._positions[key], more) for key, more in grown]
+        """Return what there is to commit besides what is published; does not block.  All that has been read is, by now.
+
+        Of partitions that rest, or did until now, and of topics that have become a whole, or ceased to be.
+        """
+        now, mine = time.monotonic(), self._positions
+        more = dict.fromkeys(mine.turned(now), 0) | self._resting.grown(mine, now)
+        return [chunks.unheard(key, self.tag(key[0]), mine[key], count) for key, count in more.items()]
 
     # --- what is known of them ---------------------------------------------------------------------------------------
 
@@ -166,9 +157,17 @@ class Source:
         return self._tags.of(topic)
 
     def appeared(self) -> set[str]:
-        """Return the topics that got partitions, or became others, since the last call: their holds have to be told."""
+        """Return the topics that got partitions, became others, or a whole, since the last call; their holds have to be told."""
         found, self._appeared = self._appeared, set()
-        return found
+        return found | self._positions.due(time.monotonic())
+
+    def whole(self) -> Collection[str]:
+        """Return the topics all of whose partitions are this relay's, and that have a chain of their own."""
+        return self._positions.whole()
+
+    def vector(self, topic: str) -> list[int]:
+        """Return where each partition of such a topic is."""
+        return self._positions.vector(topic)
 
     def positions(self) -> Mapping[Key, int]:
         """Return where this relay's partitions are; not to be changed."""
@@ -183,7 +182,7 @@ class Source:
 
     def commit(self, items: Iterable[Item], *, wait: bool = False) -> None:
         """Commit the positions after `items`, in the background unless told to `wait`; see `Commits.send`."""
-        self._commits.add((item for item in items if item.key in self._positions), self._resting)
+        self._commits.add(items, self._positions, self._resting, self.whole())
         self._commits.send(self._consumer, wait=wait)
 
     # --- the group's callbacks, from within poll and consume --------------------------------------------------------
@@ -194,12 +193,9 @@ class Source:
             consumer.incremental_assign(partitions)  # for the group's sake: nothing is read any more
             return
         found = retried(lambda: self._committed(consumer, partitions), self._stop)
-        for key, place in found.items():
-            if place is None:
-                self._appeared.add(key[0])
-            # Where the log begins later than that, reading says so: see `_take_error`.
-            self._positions[key] = place.position if place else 0
-        self._unread |= found.keys()
+        self._appeared |= {key[0] for key, place in found.items() if place is None}
+        # Where the log begins later than that, reading says so: see `_take_error`.
+        self._positions.take(found, self._tags.partitions)
         assigned = [TopicPartition(*key, offset=self._positions[key]) for key in found]
         consumer.incremental_assign(assigned)
         if self._waiting:
@@ -224,9 +220,8 @@ class Source:
         consumer.incremental_unassign(partitions)
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
-        for each in partitions:
-            self._positions.pop((each.topic, each.partition), None)
         gone = {(each.topic, each.partition) for each in partitions}
+        self._positions.give_up(gone, self._tags.partitions)
         self._commits.forget(gone)
         self._resting.end(gone)
         self._held = [kept for kept in self._held if (kept.topic(), kept.partition()) not in gone]
@@ -254,7 +249,7 @@ class Source:
 
         Where that cannot be found out, stay: the same error comes again.  It may be the log of another topic of the name.
         """
-        self._unread.add(key)
+        self._positions.moved([key])
         self._tags.doubt()
         try:
             begin, end = (ends(self._consumer, places([key]), at, TIMEOUT)[key] for at in (EARLIEST, LATEST))
@@ -289,7 +284,8 @@ class Source:
             self._connection.failed()
 
     def _begin(self) -> None:
-        self._positions, self._held = {}, []
+        self._positions.begin()
+        self._held = []
         self._open()
         self._connection.started()
         self._membership.begin()

@@ -63,6 +63,8 @@ class ProxySubscriptions:
     Before all of them are connected, it is not known who else may listen: then everything counts as listened to.
     """
 
+    tells = True
+
     def __init__(self, addresses: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self._proxies, self._clock = len({*addresses}), clock
         self._channels: set[str] = set()

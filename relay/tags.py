@@ -30,6 +30,7 @@ class Tags:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self.known: dict[str, str] = {}
+        self.partitions: dict[str, int] = {}
         self._others: set[str] = set()
         self._asked: Mapping[str, Future[Any]] = {}
         self._next_look = float("-inf")
@@ -41,6 +42,7 @@ class Tags:
     def learn(self, names: Collection[str]) -> None:
         """Ask for the tags of topics; blocks for `TIMEOUT` at the most, and raises what librdkafka raises."""
         found = self._catalog.topics(names, TIMEOUT)
+        self.partitions |= {name: topic.partitions for name, topic in found.items()}
         self._others |= self._take(
             {name: found[name].tag if name in found else cursor.tag(name) for name in names}
         )

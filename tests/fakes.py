@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from relay.chunks import Item, Run
 
 BASE_36 = 36
+Place = int | tuple[int, ...]
+"""Where a chain is: a partition's position, or those in all partitions of a topic."""
 
 
 class ManualClock:
@@ -64,9 +66,9 @@ def tag_of(topic: str) -> str:
     return cursor.tag(topic)
 
 
-def channel_of(topic: str = "orders", partition: int = 0) -> str:
-    """Return the name of a partition's channel, where the cluster gives topics no ids."""
-    return topics.channel(topic, tag_of(topic), partition)
+def channel_of(topic: str = "orders", partition: int | None = 0) -> str:
+    """Return the name of a partition's channel, or with None of a topic's, where the cluster gives topics no ids."""
+    return topics.channel_of((topic, partition), tag_of(topic))
 
 
 class ListSource:
@@ -85,11 +87,13 @@ class ListSource:
         start_errors: Iterable[Exception] = (),
         appeared: Iterable[set[str]] = (),
         grown: Iterable[list[Item]] = (),
+        whole: Iterable[str] = (),
     ) -> None:
         """Nothing is read yet."""
         self._rounds, self._stop = list(rounds), stop
         self._start_errors, self._appeared, self._grown = list(start_errors), list(appeared), list(grown)
         self.journal: list[Any] = [] if journal is None else journal
+        self.topics = {*whole}
         self.behind = 0
         self.read_to: dict[tuple[str, int], int] = {}
 
@@ -120,6 +124,14 @@ class ListSource:
         """Return where the rounds that have been read end."""
         return self.read_to
 
+    def whole(self) -> set[str]:
+        """Return the topics that a test has given as `whole`."""
+        return self.topics
+
+    def vector(self, topic: str) -> list[int]:
+        """Return where the partitions of a topic are that have been read."""
+        return [place for (name, _partition), place in sorted(self.read_to.items()) if name == topic]
+
     def tag(self, topic: str) -> str:
         """Return the tag that `tag_of` gives every topic."""
         return tag_of(topic)
@@ -130,7 +142,8 @@ class ListSource:
 
     def commit(self, items: Iterable[Item], *, wait: bool = False) -> None:
         """Note the positions."""
-        self.journal.append(("commit", {(item.topic, item.partition): item.position for item in items}, wait))
+        positions = {key: position for item in items for key, position in item.positions.items()}
+        self.journal.append(("commit", positions, wait))
 
     def rest(self, keys: set[tuple[str, int]]) -> None:
         """Note the partitions, if there are any."""
@@ -183,6 +196,8 @@ class RecordingPublisher:
 class ListedSubscriptions:
     """Subscriptions to the channels that a test has listed; with `known` unset nobody can tell."""
 
+    tells = True
+
     def __init__(self, channels: Iterable[str] = ()) -> None:
         """Everything listed is old."""
         self.channels, self.known = set(channels), True
@@ -232,6 +247,7 @@ class StubProxy:
         self.requests: list[Request] = []
         self.accepted: list[Request] = []
         self._released = threading.Event()
+        self._sockets: list[socket.socket] = []
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -242,7 +258,7 @@ class StubProxy:
 
     def start(self) -> Self:
         """Listen."""
-        self._server = _Server(("127.0.0.1", self.port), self._handler())
+        self._server = _Server(("127.0.0.1", self.port), self._handler(), self._sockets)
         if self._certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self._certificate)
@@ -251,13 +267,21 @@ class StubProxy:
         self._thread.start()
         return self
 
+    @property
+    def connections(self) -> int:
+        """How many connections have been accepted."""
+        return len(self._sockets)
+
     def stop(self) -> None:
-        """Refuse connections from now on."""
+        """Refuse connections from now on, and end those that there are."""
         if self._server and self._thread:
             self._server.shutdown()
             self._thread.join()
             self._server.server_close()
             self._server = self._thread = None
+        for accepted in self._sockets:
+            with contextlib.suppress(OSError):
+                accepted.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Stop, and let go of the clients that hang."""
@@ -314,23 +338,38 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
+    def __init__(
+        self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], accepted: list[socket.socket]
+    ) -> None:
+        """Note what is accepted."""
+        self._accepted = accepted
+        super().__init__(address, handler)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Return the next connection."""
+        connection, address = super().get_request()
+        self._accepted.append(connection)
+        return connection, address
+
     def handle_error(self, *_: object) -> None:
         """Keep silent: clients that give up are what some tests are about."""
 
 
 @dataclass
 class Chains:
-    """What a sequence of items amounts to for a client that was there from the first one on.
+    """What a sequence of items amounts to for clients that were there from the first one on.
 
     Written from the GRIP protocol's words alone: an item is delivered when its prev-id is the id of the one before.
-    Channels are called `<topic>:<partition>` here: which topic of its name it is stands in `tags`.
+    Channels are called `<topic>:<partition>` here, and `<topic>:all` that of a whole topic: which topic of its name it is
+    stands in `tags`.  Where such a channel is, is a tuple of the positions in all partitions; its events are asked for all
+    together, or by `partition`.
     """
 
     tags: dict[str, set[str]] = field(default_factory=dict)  # by channel
     events: dict[str, list[Event]] = field(default_factory=dict)
-    first: dict[str, int] = field(default_factory=dict)  # the position at which a channel's chain began
-    last: dict[str, int] = field(default_factory=dict)  # the position at which it ends
-    broken: list[tuple[str, int, int]] = field(default_factory=list)  # (channel, expected, found)
+    first: dict[str, Place] = field(default_factory=dict)  # where a channel's chain began
+    last: dict[str, Place] = field(default_factory=dict)  # where it ends
+    broken: list[tuple[str, Place, Place]] = field(default_factory=list)  # (channel, expected, found)
     actions: list[tuple[str, str]] = field(default_factory=list)  # (channel, action), outside the chain
     repeated: int = 0
 
@@ -349,31 +388,55 @@ class Chains:
         return self
 
     def _take(self, channel: str, item: Mapping[str, str], stream: Mapping[str, Any]) -> None:
-        before, after = int(item["prev-id"], BASE_36), int(item["id"], BASE_36)
+        is_whole = channel.endswith(":all")
+        before, after = (_place(item[name], is_whole=is_whole) for name in ("prev-id", "id"))
         expected = self.last.get(channel, before)
         if before == after == expected:  # a reminder
             return
-        if after <= expected and channel in self.last:
+        if channel in self.last and _has_come_to(expected, after):
             self.repeated += 1
             return
         if before != expected:
             self.broken.append((channel, expected, before))
         self.first.setdefault(channel, before)
         self.last[channel] = after
-        text = stream["content"].replace("%I", "VECTOR").replace("%%", "%")
+        text = stream["content"]
+        if not is_whole:  # what the filter does for each client
+            assert stream["content-filters"] == ["build-id"]
+            text = text.replace("%I", "VECTOR").replace("%%", "%")
+        assert is_whole == ("content-filters" not in stream)
         self.events.setdefault(channel, []).extend(EventStreamParser().feed(text.encode()))
 
-    def values(self, channel: str) -> list[str]:
-        """Return the data of a channel's events."""
-        return [event.data for event in self.events.get(channel, [])]
+    def values(self, channel: str, partition: int | None = None) -> list[str]:
+        """Return the data of a channel's events, or of those of one partition."""
+        return [
+            event.data
+            for event in self.events.get(channel, [])
+            if partition is None or _own(event)[0] == partition
+        ]
 
-    def offsets(self, channel: str) -> list[int]:
-        """Return the offsets of a channel's records, from their ids."""
-        found = []
-        for event in self.events.get(channel, []):
-            own = event.id.split(".")[1]
-            found.append(int(own.split("-")[1], BASE_36) - 1)
-        return found
+    def offsets(self, channel: str, partition: int | None = None) -> list[int]:
+        """Return the offsets of a channel's records, or of those of one partition, from their ids."""
+        found = [_own(event) for event in self.events.get(channel, [])]
+        return [position - 1 for each, position in found if partition in {None, each}]
+
+
+def _place(text: str, *, is_whole: bool) -> Place:
+    """Return where an item's id leads a channel."""
+    return tuple(int(each, BASE_36) for each in text.split(".")) if is_whole else int(text, BASE_36)
+
+
+def _has_come_to(place: Place, other: Place) -> bool:
+    """Say whether a channel that is at one place has had all up to another: in each partition, where it has several."""
+    if isinstance(place, int) or isinstance(other, int):
+        return other <= place  # type: ignore[operator]  # both are
+    return all(there <= here for here, there in zip(place, other, strict=False))
+
+
+def _own(event: Event) -> tuple[int, int]:
+    """Return an event's partition, and the position after it."""
+    partition, position = event.id.split(".")[1].split("-")
+    return int(partition, BASE_36), int(position, BASE_36)
 
 
 @contextlib.contextmanager

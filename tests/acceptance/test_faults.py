@@ -22,6 +22,7 @@ pytestmark = pytest.mark.acceptance
 # take longer, but never as long as without what the promise rests on: static membership, and no second at the proxy.
 RESTART, BUSY_RESTART = 2.0, 5.0  # seconds from a relay's start; a member without a name takes more than six
 TAKE_OVER, BUSY_TAKE_OVER = 8.0, 10.0  # from a relay's end; six are the session's
+TURNED = 5.0  # seconds until the clients of a topic that changed hands are held anew; without a hint it takes up to 29
 BACK = 30.0  # seconds until a chain whose proxy or broker was away works again
 KAFKA_TESTS = 3
 SLOW_CLIENT = 75.0  # Pushpin 1.36 may leave a client that fell behind alone for 45 s before it goes on
@@ -118,6 +119,21 @@ def test_two_relays_killed_by_turns_take_over(kafka, topic, make_stack):
     assert crowd.connections() == {1}
     assert min(seconds) <= TAKE_OVER, seconds
     assert max(seconds) <= BUSY_TAKE_OVER, seconds
+
+
+def test_second_relay_that_comes_and_goes_keeps_nobody_waiting(kafka, topic, make_stack):
+    """The topic ceases to be one relay's as a whole, and becomes so again: its clients are held by other channels each time."""
+    chain = make_stack(kafka, env={"KAFKASSE_TOPIC_PATTERN": topic})
+    with Crowd(chain, topic) as crowd:
+        other = chain.add_relay()
+        until(lambda: shares(chain) == [2, 2], 20, lambda: f"each has its share: {shares(chain)}")
+        shared = crowd.wait_flowing(20)
+        assert other.terminate(5) == 0
+        until(lambda: shares(chain) == [4], 20, lambda: f"one has all: {shares(chain)}")
+        alone = crowd.wait_flowing(20)
+        crowd.finish()
+    assert crowd.connections() == {1}
+    assert max(shared, alone) <= TURNED
 
 
 def shares(chain):

@@ -361,7 +361,7 @@ def test_pushpin_command_forgets_what_came_last_when_it_is_told_to(launch):
         instance.publish("first\n", id="1", **{"prev-id": "0"})
         read_until(stream, b"first\n")
         started = time.monotonic()
-        assert instance.post(json.loads(chunks.forget("t", "tag", 0))) == 200
+        assert instance.post(json.loads(chunks.forget("t:tag:0"))) == 200
         instance.publish("third\n", id="3", **{"prev-id": "2"})
         assert read_until(stream, b"third\n").split() == [b"6", b"third"]
     assert time.monotonic() - started < 0.9  # without, the item waits for a timer of one second

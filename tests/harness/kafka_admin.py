@@ -175,9 +175,7 @@ class KafkaAdmin:
 
     def resting(self, group: str, name: str) -> set[int]:
         """Return the partitions of a topic of which a group has committed that nobody listens to them."""
-        return {
-            each.partition for each in self._committed(group, name) if (each.metadata or "").endswith(RESTS)
-        }
+        return {each.partition for each in self._committed(group, name) if RESTS in (each.metadata or "")}
 
     def _committed(self, group: str, name: str) -> list[TopicPartition]:
         wanted = [TopicPartition(name, p) for p in range(self.topics()[name])]

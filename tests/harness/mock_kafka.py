@@ -9,6 +9,8 @@ from pathlib import Path
 import confluent_kafka
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from kafkasse import cursor
+from kafkasse.offsets import metadata
 from tests.harness.kafka_admin import KafkaAdmin, quiet
 
 PRODUCER = 0
@@ -100,9 +102,13 @@ class MockKafka(KafkaAdmin):
             self._producer.poll(0)
         assert self._producer.flush(10) == 0
 
-    def commit(self, topic: str, positions: Mapping[int, int], *, wait: bool = True) -> None:
-        """Commit positions for the group, as the relay does after a publish."""
-        asked = [TopicPartition(topic, partition, position) for partition, position in positions.items()]
+    def commit(
+        self, topic: str, positions: Mapping[int, int], *, wait: bool = True, whole: bool = False
+    ) -> None:
+        """Commit positions for the group, as the relay does after a publish; of a `whole` topic, if it is one."""
+        # Of a topic that has no id, as none has here.
+        text = metadata(cursor.tag(topic), rests=False, whole=whole)
+        asked = [TopicPartition(topic, *place, text) for place in positions.items()]
         self._relay.commit(offsets=asked, asynchronous=not wait)
 
     def forget_before(self, topic: str, partition: int, offset: int) -> None:

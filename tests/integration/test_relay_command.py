@@ -84,12 +84,13 @@ def test_relay_in_the_middle_of_a_stream_ends_in_time_with_everything_committed(
     process = relay(env)
     reading(process)
     mock_kafka.produce("t", *[b"%d" % number for number in range(5000)])
-    until(lambda: proxy.chains().last.get("t:0", 0) > 0, SOON, "items arrive")
+    until(lambda: proxy.chains().last.get("t:all", (0,))[0] > 0, SOON, "items arrive")
     code, seconds = stopped(process)
     assert (code, seconds < STOP) == (0, True), process.tail()
     group = json.loads(env["KAFKA_CONSUMER_CONFIG"])["group.id"]
     chains = proxy.chains()
-    assert mock_kafka.committed(group, "t")[0] == chains.last["t:0"]
+    # What goes by two chains is committed with the topic's, which comes later.
+    assert mock_kafka.committed(group, "t")[0] == chains.last["t:all"][0] <= chains.last["t:0"]
     assert chains.broken == []
     assert {json.loads(line)["level"] for line in process.log().splitlines()} == {"info"}
 

@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from contextlib import ExitStack
+from itertools import pairwise
 
 import pytest
 
@@ -74,6 +75,7 @@ class Relay:
         if self.thread.is_alive():
             self.thread.join(SOON)
         assert not self.thread.is_alive()
+        self.runner.publisher.close()
         assert self.error is None
 
 
@@ -108,15 +110,22 @@ def numbers(first, last):
     return [f"n{number}".encode() for number in range(first, last)]
 
 
-def arrived(proxy, channel, *values):
-    """Wait until a channel has carried just these values, in this order, in a chain without a gap."""
-    wanted = [value.decode() for value in values]
-    until(
-        lambda: proxy.chains().values(channel) == wanted,
-        SOON,
-        lambda: f"{channel} has {len(wanted)} values; it has {proxy.chains().values(channel)}",
-    )
-    assert proxy.chains().broken == []
+def arrived(proxy, channel, *values, whole=True, gaps=()):
+    """Wait until a channel has carried just these values, in this order, in a chain without a gap.
+
+    And the channel of its whole topic, too, unless that was not one relay's all the time, or not listened to.  `gaps` are
+    those that the topic's chain is known to have.
+    """
+    topic, partition = channel.split(":")
+    places = [(channel, None), (f"{topic}:all", int(partition))][: 1 + whole]
+    wanted = [[value.decode() for value in values]] * len(places)
+
+    def found():
+        chains = proxy.chains()
+        return [chains.values(*place) for place in places]
+
+    until(lambda: found() == wanted, SOON, lambda: f"{places} have {len(values)} values; they have {found()}")
+    assert [each for each in proxy.chains().broken if each[0].split(":")[0] == topic] == list(gaps)
 
 
 def committed(kafka, group, topic, expected):
@@ -168,11 +177,19 @@ def topic(running):
 
 
 def published(running, topic, *values, key=None, partition):
-    """Write values to an unused partition and return their events."""
-    channel = f"{topic}:{partition}"
+    """Write values to an unused partition and return their events, which both chains have alike."""
+    channel, whole = f"{topic}:{partition}", f"{topic}:all"
     running.kafka.produce(topic, *values, partition=partition, key=key)
-    until(lambda: len(running.proxy.chains().values(channel)) == len(values), SOON, f"{channel} carries all")
-    return running.proxy.chains().events[channel]
+
+    def counts():
+        chains = running.proxy.chains()
+        return {len(chains.values(channel)), len(chains.values(whole, partition))}
+
+    until(lambda: counts() == {len(values)}, SOON, f"{channel} and {whole} carry all")
+    chains = running.proxy.chains()
+    events = chains.events[channel]
+    assert [event.data for event in events] == chains.values(whole, partition)
+    return events
 
 
 def test_new_group_starts_at_the_end_of_what_exists(running):
@@ -182,20 +199,23 @@ def test_new_group_starts_at_the_end_of_what_exists(running):
     arrived(running.proxy, "old:1", b"n3")
     chains = running.proxy.chains()
     assert (chains.first["old:1"], chains.last["old:1"]) == (3, 4)
+    assert (chains.first["old:all"], chains.last["old:all"]) == ((0, 3, 0, 0), (0, 4, 0, 0))
 
 
 def test_new_topic_is_published_from_its_first_record_and_told(running, topic):
     """What appears later is no history; its holds learn of the partitions by a hint."""
     chains = running.proxy.chains()
     assert chains.first[f"{topic}:0"] == 0
-    assert chains.offsets(f"{topic}:0") == [0]
+    assert chains.first[f"{topic}:all"] == (0, 0, 0, 0)
+    assert chains.offsets(f"{topic}:0") == chains.offsets(f"{topic}:all", 0) == [0]
     assert (f"{topic}:~", "hint") in chains.actions
 
 
 def test_hint_of_a_new_topic_comes_before_its_first_item(running, topic):
     """A hold that learns of a partition later has missed nothing, but has to be repaired."""
     items = [item["channel"] for request in running.proxy.accepted for item in request.items]
-    assert items.index(f"{topic}:~") < items.index(f"{topic}:{tag_of(topic)}:0")
+    first = min(items.index(f"{topic}:{tag_of(topic)}:{which}") for which in ("0", "all"))
+    assert items.index(f"{topic}:~") < first
 
 
 def test_what_was_published_is_committed(running, topic):
@@ -231,19 +251,21 @@ def test_internal_topics_are_never_published_nor_seeded(running, topic):
 
 def test_record_too_large_is_committed_before_its_clients_are_told(running, topic):
     """It reaches them through the log, which they may read up to the committed position."""
-    seen = {}
-    before = running.proxy.chains().actions.count((f"{topic}:~", "hint"))
+    seen, before = {}, running.proxy.chains().last[f"{topic}:all"]
+    gap = {f"{topic}:{tag_of(topic)}:2", f"{topic}:{tag_of(topic)}:all"}
 
     def told():
-        if running.proxy.chains().actions.count((f"{topic}:~", "hint")) > before:
+        channels = [{item["channel"] for item in each.items} for each in running.proxy.accepted]
+        if [gap, {f"{topic}:~"}] in map(list, pairwise(channels)):
             seen.update(running.kafka.committed(running.group, topic))
         return seen
 
     running.kafka.produce(topic, b"x" * 1_500_000, partition=2)
-    until(told, SOON, "the clients are told")
+    until(told, SOON, "the clients of both chains are told")
     assert seen[2] == 1
     running.kafka.produce(topic, b"next", partition=2)
-    arrived(running.proxy, f"{topic}:2", b"next")
+    behind = (*before[:2], 1, before[3])
+    arrived(running.proxy, f"{topic}:2", b"next", gaps=[(f"{topic}:all", before, behind)])
     assert running.proxy.chains().first[f"{topic}:2"] == 1
 
 
@@ -253,11 +275,13 @@ def test_many_records_are_published_in_few_items_without_a_gap(running, topic):
     events = published(running, topic, *values, partition=3)
     assert [event.data.encode() for event in events] == values
     chains = running.proxy.chains()
-    assert chains.offsets(f"{topic}:3") == list(range(20_000))
-    assert not chains.broken
+    assert chains.offsets(f"{topic}:3") == chains.offsets(f"{topic}:all", 3) == list(range(20_000))
+    assert f"{topic}:3" not in {channel for channel, _expected, _found in chains.broken}
     assert not chains.repeated
-    items = [i for each in running.proxy.accepted for i in each.items if i["channel"] == f"{topic}:3"]
-    assert len(items) < 200
+    for which in ("3", "all"):
+        channel = f"{topic}:{tag_of(topic)}:{which}"
+        items = [i for each in running.proxy.accepted for i in each.items if i["channel"] == channel]
+        assert 0 < len(items) < 200
     committed(
         running.kafka, running.group, topic, {**running.kafka.committed(running.group, topic), 3: 20_000}
     )
@@ -333,7 +357,7 @@ def test_start_on_an_empty_cluster_publishes_topics_of_the_pattern_from_their_fi
         mock_kafka.produce(name, b"first")
     arrived(proxy, "shop:0", b"first")
     arrived(proxy, "bar:0", b"first")
-    assert set(proxy.chains().events) == {"shop:0", "bar:0"}
+    assert set(proxy.chains().events) == {"shop:0", "shop:all", "bar:0", "bar:all"}
     assert {name for name, _ in relay.partitions} == {"shop", "bar"}
 
 
@@ -358,7 +382,7 @@ def test_two_relays_share_the_partitions(mock_kafka, proxy, make_relay):
     assert set(one.partitions).isdisjoint(two.partitions)
     write(5)
     for partition in PARTITIONS:
-        arrived(proxy, f"t:{partition}", *numbers(0, 10))
+        arrived(proxy, f"t:{partition}", *numbers(0, 10), whole=False)
     # It counts after the proxy has answered.
     until(lambda: two.runner.totals.records >= 10, SOON, "the second one has published its share")
 
@@ -377,7 +401,7 @@ def test_partitions_that_nobody_listens_to_rest_and_wake_where_their_logs_end(
         mock_kafka.produce("t", *numbers(first, first + 5), partition=0)
         committed(mock_kafka, group, "t", {0: first + 5, 1: 0, 2: 0, 3: 0})
     assert relay.runner.totals.unheard == 15
-    assert proxy.chains().values("t:0") == []
+    assert proxy.chains().events == {}
     until(
         lambda: mock_kafka.resting(group, "t") == set(PARTITIONS),
         SOON,
@@ -389,7 +413,8 @@ def test_partitions_that_nobody_listens_to_rest_and_wake_where_their_logs_end(
         lambda: mock_kafka.resting(group, "t") == {1, 2, 3}, SOON, "it is known that this one rests no more"
     )
     mock_kafka.produce("t", *numbers(15, 20), partition=0)
-    arrived(proxy, "t:0", *numbers(15, 20))
+    arrived(proxy, "t:0", *numbers(15, 20), whole=False)
+    assert "t:all" not in proxy.chains().events
 
 
 def test_partitions_that_rested_are_read_after_they_were_another_relays(mock_kafka, proxy, make_relay, group):

@@ -40,6 +40,12 @@ def numbered(partitions, count, size=20):
             yield partition, b"%d/%d %%I\n" % (partition, number) + b"x" * size
 
 
+def items_of(topic, partition, position, records):
+    """Return the items that the relay makes of records, by their partition's chain."""
+    run = chunks.Run(topic, cursor.tag(topic), partition, position, records)
+    return list(chunks.Chain(run.key, run.tag).items([run], [position]))
+
+
 def places(events):
     """Return where each record stood, by partition, in the order in which they came."""
     found = {}
@@ -310,7 +316,7 @@ def test_refill_aligns_with_the_relays_next_item(cluster, held, topic):
     """The hold stands where the next item begins, so that item reaches it."""
     held.refill()
     records = [(5, b"live %", None, None), (6, b"live %I", None, None)]
-    (item,) = chunks.build(chunks.Run(topic, cursor.tag(topic), 0, 5, records))
+    (item,) = items_of(topic, 0, 5, records)
     published = json.loads(item.body)
     assert held.answers[-1].channels[published["channel"]]["prev-id"] == published["prev-id"]
     assert build_id_filter(published["formats"]["http-stream"]["content"], "7.5").endswith(
@@ -495,12 +501,10 @@ def test_chain_any_order_of_publishing_and_committing_delivers_once(cluster, top
                 (n, b"%d/%d %%I" % (partition, n), None, None)
                 for n in range(published[partition], written[partition])
             ]
-            for item in chunks.build(
-                chunks.Run(topic, cursor.tag(topic), partition, published[partition], run)
-            ):
+            for item in items_of(topic, partition, published[partition], run):
                 for client in clients if step == "publish" else ():
                     client.deliver(json.loads(item.body))
-                published[partition] = item.position
+                published[partition] = item.positions[topic, partition]
             cluster.commit(topic, {partition: published[partition]})
         elif step == "join":
             clients.append(GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0, 1: 0, 2: 0})))

@@ -45,7 +45,7 @@ class FakeLookup:
         """Return what is given of these topics."""
         tags = {name: self.known.tags[name] for name in names}
         positions = {key: at for key, at in self.known.positions.items() if key[0] in tags}
-        return Known(tags, positions, self.known.missing & tags.keys())
+        return Known(tags, positions, self.known.missing & tags.keys(), self.known.whole & tags.keys())
 
     def require(self, tags: Mapping[str, str]) -> None:
         """Raise where the topics have other tags by now, as far as any are given."""

@@ -1,7 +1,7 @@
 """A GRIP proxy for tests: what Pushpin does with the views' answers, as far as one client sees it.
 
-It filters (`build-id`) the body of a first answer that holds, and every answer to a refill; it passes on what follows a
-page as it is.
+Where a hold has the `build-id` filter, it filters the body of that, if it is a first answer, and of what is said to the
+hold's next link, whatever that holds by.  It passes on as it is what follows a page, or a hold without filters.
 """
 
 import re
@@ -11,7 +11,6 @@ from typing import Any
 
 from django.test import Client
 
-from kafkasse import cursor
 from tests.harness.eventstream import Event, EventStreamParser
 from tests.kafkasse.fakes import build_id_filter
 
@@ -60,13 +59,20 @@ class Answer:
         return found
 
     @property
-    def places(self) -> dict[str, int]:
-        """The chained channels of the hold and the positions that it begins at."""
-        return {name: int(each["prev-id"], 36) for name, each in self.channels.items() if "prev-id" in each}
+    def filters(self) -> bool:
+        """Whether the proxy filters what it sends to the client, once this is its hold."""
+        found = {each.get("filter") for each in self.channels.values() if "prev-id" in each}
+        assert found in ({"build-id"}, {None})
+        return found == {"build-id"}
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The chained channels of the hold and the ids that it begins at."""
+        return {name: each["prev-id"] for name, each in self.channels.items() if "prev-id" in each}
 
     @property
     def positions(self) -> dict[int, int]:
-        """The same by partition."""
+        """The positions by partition that these stand for."""
         return by_partition(self.places)
 
     @property
@@ -86,9 +92,14 @@ class Answer:
         return int(found[1]) if found else None
 
 
-def by_partition(places: Mapping[str, int]) -> dict[int, int]:
-    """Return positions by partition, of a stream of one topic."""
-    return {int(name.rpartition(":")[2]): position for name, position in places.items()}
+def by_partition(places: Mapping[str, str]) -> dict[int, int]:
+    """Return positions by partition, of a stream of one topic, given the ids of its channels."""
+    found = {}
+    for name, last_id in places.items():
+        which = name.rpartition(":")[2]
+        positions = [int(each, 36) for each in last_id.split(".")]
+        found |= dict(enumerate(positions)) if which == "all" else {int(which): int(last_id, 36)}
+    return found
 
 
 def ask(path: str, method: str = "get", client: Client | None = None, **headers: str) -> Answer:
@@ -101,10 +112,10 @@ def ask(path: str, method: str = "get", client: Client | None = None, **headers:
 
 @dataclass
 class GripProxy:
-    """One client behind the proxy: `content` is all that it got, `places` the channels and positions where it is held."""
+    """One client behind the proxy: `content` is all that it got, `places` the channels and ids where it is held."""
 
     content: bytes = b""
-    places: dict[str, int] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     topic: str = ""
     ended: bool = False
@@ -113,7 +124,7 @@ class GripProxy:
         """Connect, and do what the answers say until the client is held."""
         self.topic = topic
         answer = ask(path or f"/events/{topic}/", **headers)
-        return self._settle(answer, filtered=answer.holds)
+        return self._settle(answer, filtered=answer.holds and answer.filters)
 
     @property
     def text(self) -> str:
@@ -127,21 +138,32 @@ class GripProxy:
 
     def refill(self) -> "GripProxy":
         """Ask for the held client what it misses, and do what the answers say until it is held again."""
-        return self._settle(self._ask_refill(), filtered=True)
+        return self._settle(self._ask_refill(), filtered=self._hold.filters)
+
+    @property
+    def _hold(self) -> Answer:
+        return next(answer for answer in reversed(self.answers) if answer.holds)
 
     def deliver(self, item: Mapping[str, Any]) -> None:
-        """Take an item as Pushpin does: send it where it joins, else ask for what is missing (or drop an old one)."""
-        channel = item["channel"]
-        if int(item["prev-id"], 36) != self.places[channel]:
+        """Take an item as Pushpin does: send it where it joins, else ask for what is missing (or drop an old one).
+
+        One of a channel by which the client is not held does not concern it.
+        """
+        channel, stream = item["channel"], item["formats"]["http-stream"]
+        if channel not in self.places:
+            return
+        if item["prev-id"] != self.places[channel]:
             self.refill()
             return
-        self.places[channel] = int(item["id"], 36)
+        self.places[channel] = item["id"]
+        # It ends the stream of a client whose hold has other filters.
+        assert ("content-filters" in stream) == self._hold.filters
+        if not self._hold.filters:
+            self.content += stream["content"].encode()
+            return
         # Pushpin 1.36 fills in the positions after the item.
-        held = next(answer for answer in reversed(self.answers) if answer.holds)
-        vector = re.sub(
-            r"%\(([^()]*)\)s", lambda name: cursor.encode_number(self.places[name[1]]), held.id_format
-        )
-        self.content += build_id_filter(item["formats"]["http-stream"]["content"], vector).encode()
+        vector = re.sub(r"%\(([^()]*)\)s", lambda name: self.places[name[1]], self._hold.id_format)
+        self.content += build_id_filter(stream["content"], vector).encode()
 
     @property
     def events(self) -> list[Event]:
@@ -157,9 +179,7 @@ class GripProxy:
 
     def last(self) -> str:
         """Return the Grip-Last of the held client."""
-        return ", ".join(
-            f"{channel}; last-id={cursor.encode_number(place)}" for channel, place in self.places.items()
-        )
+        return ", ".join(f"{channel}; last-id={last_id}" for channel, last_id in self.places.items())
 
     def _settle(self, answer: Answer, *, filtered: bool) -> "GripProxy":
         for _ in range(STEPS):
@@ -173,6 +193,6 @@ class GripProxy:
             elif "Grip-Link" not in answer.headers:
                 self.ended = True
                 return self
-            filtered = answer.holds
+            filtered = answer.holds and answer.filters
             answer = self._ask_refill() if answer.holds else ask(answer.link)
         raise AssertionError(f"no hold after {STEPS} answers")

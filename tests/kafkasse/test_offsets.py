@@ -56,20 +56,30 @@ def test_committed_nothing_is_none(metadata):
     assert committed(Broker((OFFSET_INVALID, None, metadata)), ASKED[:1], 1, TAGS) == {("t", 0): None}
 
 
-@given(st.integers(0, 2**63 - 1), st.none() | st.text() | st.sampled_from(["", TAGS["t"]]))
+@given(st.integers(0, 2**63 - 1), st.none() | st.text() | st.sampled_from(["", TAGS["t"], TAGS["t"] + "~*"]))
 def test_committed_any_metadata_is_a_position_or_none(offset, metadata):
     """A tag is the topic's, or the position is not."""
+    text = metadata or ""
     found = committed(Broker((offset, None, metadata)), ASKED[:1], 1, TAGS)
-    is_other = metadata and metadata.removesuffix("~") not in {"", TAGS["t"]}
-    assert found == {("t", 0): None if is_other else Committed(offset, rests=(metadata or "").endswith("~"))}
+    is_other = text.rstrip("~*") not in {"", TAGS["t"]}
+    expected = Committed(offset, rests="~" in text, whole="*" in text)
+    assert found == {("t", 0): None if is_other else expected}
 
 
 @pytest.mark.parametrize("rests", [False, True])
-def test_committed_says_whether_the_partition_rests(rests):
+@pytest.mark.parametrize("whole", [False, True])
+def test_committed_says_whether_the_partition_rests_and_its_topic_is_a_whole(rests, whole):
     """What `metadata` writes is what is read."""
-    text = metadata(TAGS["t"], rests=rests)
-    found = committed(Broker((7, None, text), (9, None, metadata("other", rests=rests))), ASKED, 1, TAGS)
-    assert found == {("t", 0): Committed(7, rests=rests), ("t", 1): None}
+    of_now, of_another = (metadata(tag, rests=rests, whole=whole) for tag in (TAGS["t"], "other"))
+    found = committed(Broker((7, None, of_now), (9, None, of_another)), ASKED, 1, TAGS)
+    assert found == {("t", 0): Committed(7, rests=rests, whole=whole), ("t", 1): None}
+
+
+def test_metadata_without_more_is_the_tag():
+    """As every version has written it, and has read it."""
+    assert metadata("tag", rests=False) == "tag"
+    texts = {metadata("tag", rests=rests, whole=whole) for rests in (False, True) for whole in (False, True)}
+    assert texts == {"tag", "tag~", "tag*", "tag~*"}
 
 
 def test_committed_where_the_broker_cannot_say_is_an_error():

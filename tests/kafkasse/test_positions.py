@@ -121,6 +121,52 @@ def test_lookup_committed_of_a_partition_that_rests_is_where_its_log_ends(make_l
     assert found.positions == {("t", 0): 9, ("t", 1): 7, ("t", 2): 7}
 
 
+def commits(*wholes, rests=False):
+    """Return a group's positions in `t`, of which these say whether that is a whole topic; None is not committed."""
+    return {
+        ("t", each): (7, metadata(TAGS["t"], rests=rests, whole=whole))
+        for each, whole in enumerate(wholes)
+        if whole is not None
+    }
+
+
+@pytest.mark.parametrize(
+    ("wholes", "is_whole"),
+    [
+        ((True, True, True), True),
+        ((True, False, True), False),
+        ((True, True, False), False),
+        ((True, True, None), False),
+        ((None, None, None), False),
+        ((False, False, False), False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("rests", [False, True])
+def test_lookup_committed_is_a_whole_topic_where_every_partition_says_so(
+    make_lookup, wholes, is_whole, rests
+):
+    """One that does not, or that nobody has committed, is another relay's, and its records come by its own channel."""
+    group = Group(commits(*wholes, rests=rests), {("t", each): 9 for each in range(3)})
+    found = make_lookup(group, Topics({"t": Topic(TAGS["t"], 3)})).committed(("t",))
+    assert found.whole == ({"t"} if is_whole else set())
+    assert found.positions == {
+        ("t", each): None if whole is None else 9 if rests else 7 for each, whole in enumerate(wholes)
+    }
+
+
+def test_lookup_committed_of_several_topics_says_which_are_a_whole(make_lookup):
+    """Each by itself; one that was created again, or is missing, is none."""
+    others = {
+        ("again", 0): (3, metadata(cursor.tag("again", "before"), rests=False, whole=True)),
+        ("missing", 0): (3, metadata(cursor.tag("missing"), rests=False, whole=True)),
+        ("part", 0): (3, metadata(cursor.tag("part", "id"), rests=False)),
+    }
+    topics = {name: Topic(cursor.tag(name, "id"), 1) for name in ("again", "part")}
+    lookup = make_lookup(Group(commits(True, True) | others), Topics({"t": Topic(TAGS["t"], 2), **topics}))
+    assert lookup.committed(("again", "missing", "part", "t")).whole == {"t"}
+
+
 def test_lookup_committed_of_a_topic_that_does_not_exist_is_an_empty_first_partition(make_lookup):
     """It is held at its future beginning, under the tag of its name; nothing is asked of it."""
     group = Group({("missing", 0): (7, None), ("t", 0): (5, None)})

@@ -37,6 +37,8 @@ def streams(draw):
         stream = stream.only(draw(st.none() | st.integers(0, 2**31 - 1)))
     stream = replace(stream, heartbeat=draw(st.none() | st.integers(5, 300)))
     stream = stream.in_lane(draw(st.none() | st.integers(0, LANES - 1)))
+    if len(stream.topics) == 1 and stream.partition is None:
+        stream = stream.held_by(draw(st.sampled_from([(), stream.topics])))
     kind = draw(st.sampled_from(["endless", "until", "end"]))
     if kind == "until":
         return replace(stream, until=draw(places))
@@ -82,6 +84,12 @@ def test_terms_come_back_and_fit_a_path(stream):
         "h1",
         "h1000",
         "hf_hf",
+        "w_w",
+        "w1",
+        "ww",
+        "w_",
+        "p1_w",
+        "w_p1",
     ],
 )
 def test_terms_that_no_stream_writes_are_refused(terms):
@@ -97,6 +105,38 @@ def test_terms_of_several_topics_are_those_of_their_names():
     first, second = stream.tags.values()
     assert ended.terms() == f"e{first}.0-1.{first}~1.2~{second}~10"
     assert with_terms(stream.topics, ended.terms()).end == ended.end
+
+
+@pytest.mark.parametrize(("term", "field"), [("h7", "heartbeat"), ("l3", "lane"), ("u1", "until")])
+def test_term_of_a_whole_topic_stands_by_the_others(term, field):
+    """It says how the proxy treats the answer, and changes nothing of what it is to bring."""
+    stream = with_terms(("orders",), f"{term}_w")
+    assert stream.whole
+    assert getattr(stream, field) is not None
+    assert stream.terms() == f"{term}_w"
+    assert stream.held_by(()).terms() == term
+
+
+def test_term_of_a_whole_topic_is_none_of_several():
+    """Each has a chain of its own, and no id of one is a vector of both."""
+    with pytest.raises(CursorError):
+        with_terms(("orders", "shipments"), "w")
+
+
+@pytest.mark.parametrize(
+    ("topics", "partition", "whole", "held"),
+    [
+        (("orders",), None, {"orders", "shipments"}, True),
+        (("orders",), None, {"shipments"}, False),
+        (("orders",), 0, {"orders"}, False),
+        (("orders", "shipments"), None, {"orders", "shipments"}, False),
+    ],
+)
+def test_held_by_one_channel_is_who_wants_all_of_one_topic_that_has_it(topics, partition, whole, held):
+    """And no longer than that has it."""
+    stream = Stream(topics, partition).held_by(whole)
+    assert stream.whole == held
+    assert not stream.held_by(()).whole
 
 
 def test_name_is_what_stands_in_a_path():

@@ -105,6 +105,34 @@ def test_parts_of_channel_are_what_it_was_made_of(topic, topic_id, partition):
     assert topics.parts(topics.channel(topic, tag, partition)) == (topic, tag, partition)
 
 
+@given(names, ids)
+def test_parts_of_a_whole_topics_channel_are_what_it_was_made_of(topic, topic_id):
+    """It is of no partition."""
+    tag = cursor.tag(topic, topic_id)
+    name = topics.whole_channel(topic, tag)
+    assert name == f"{topic}:{tag}:all"
+    assert topics.parts(name) == (topic, tag, None)
+
+
+@given(names, ids, st.none() | st.integers(0, 999_999_999))
+def test_channel_of_a_place_is_the_partitions_or_the_topics(topic, topic_id, partition):
+    """Both sides call them alike."""
+    tag = cursor.tag(topic, topic_id)
+    whole, own = topics.whole_channel(topic, tag), topics.channel(topic, tag, partition or 0)
+    assert topics.channel_of((topic, partition), tag) == (whole if partition is None else own)
+
+
+@given(names, names, ids, ids, st.integers(0, 999_999_999))
+@example("all", "a", "", "", 0)
+def test_whole_channel_is_no_other_one(topic, other, topic_id, other_id, partition):
+    """Whatever the topics are called: a client of another channel would be given an id that it cannot be at."""
+    tag, other_tag = cursor.tag(topic, topic_id), cursor.tag(other, other_id)
+    name = topics.whole_channel(topic, tag)
+    others = {topics.channel(each, other_tag, partition) for each in (topic, other, "all")}
+    assert name not in others | {topics.control_channel(topic), topics.control_channel(other)}
+    assert (name == topics.whole_channel(other, other_tag)) == ((topic, tag) == (other, other_tag))
+
+
 @given(names, st.integers(0, 9), ids, ids)
 def test_channel_of_an_earlier_topic_of_the_name_is_another(topic, partition, before, after):
     """A client that is held for one of them gets no item of the other."""
@@ -130,6 +158,14 @@ def test_channel_of_an_earlier_topic_of_the_name_is_another(topic, partition, be
         "t:1abcdefgh:1\n",
         "t:1abcdefgh:1234567890",
         "t:1abcdefgh:0:0",
+        "t:1abcdefgh:ALL",
+        "t:1abcdefgh:all:0",
+        "t:1abcdefgh:all\n",
+        "t:1abcdefgh:alle",
+        "t:1abcdefgh:0all",
+        "t:all",
+        "t::all",
+        ":1abcdefgh:all",
         "t:1abcdefgh: 1",
         "t:1ABCDEFGH:0",
         "t:1abc-efgh:0",
@@ -153,7 +189,8 @@ def test_parts_of_any_text_write_it_again(text):
     if found := topics.parts(text):
         topic, tag, partition = found
         assert text.startswith(topics.channel(topic, tag, 0).removesuffix("0"))
-        assert int(text.rpartition(":")[2]) == partition
+        last = text.rpartition(":")[2]
+        assert (None if last == "all" else int(last)) == partition
 
 
 @given(names)

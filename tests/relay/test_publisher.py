@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import jwt
@@ -12,7 +13,7 @@ import pytest
 from gripcontrol import parse_grip_uri
 
 from kafkasse.exceptions import PublishError
-from relay.publisher import HTTPPublisher, RefusedError
+from relay.publisher import KEPT_SECONDS, HTTPPublisher, RefusedError
 from tests.fakes import StubProxy, down, seconds_of
 from tests.harness.wait import until
 
@@ -36,9 +37,16 @@ def another():
         yield running
 
 
-def publisher_for(*urls, timeout=TIMEOUT):
-    """Return a publisher to the proxies that these GRIP URLs name."""
-    return HTTPPublisher([parse_grip_uri(url) for url in urls], timeout)
+@pytest.fixture
+def publisher_for():
+    """Return a function that returns a publisher to the proxies that some GRIP URLs name, or that are described."""
+    with ExitStack() as made:
+
+        def make(*proxies, timeout=TIMEOUT):
+            described = [each if isinstance(each, dict) else parse_grip_uri(each) for each in proxies]
+            return made.enter_context(closing(HTTPPublisher(described, timeout)))
+
+        yield make
 
 
 def refused(publisher, kind=PublishError):
@@ -57,7 +65,7 @@ def said(caplog, text):
 # --- One proxy ----------------------------------------------------------------------------------------------------
 
 
-def test_publish_accepted_sends_the_body_as_it_is(proxy):
+def test_publish_accepted_sends_the_body_as_it_is(proxy, publisher_for):
     """One POST to publish/, as JSON, in UTF-8."""
     publisher_for(proxy.url).publish(BODY)
     (request,) = proxy.requests
@@ -66,52 +74,52 @@ def test_publish_accepted_sends_the_body_as_it_is(proxy):
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
-def test_publish_answered_with_any_success_returns(proxy, status):
+def test_publish_answered_with_any_success_returns(proxy, status, publisher_for):
     """Fastly says 200, others may differ."""
     proxy.behaviour = status
     publisher_for(proxy.url).publish(BODY)
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_publish_of_items_refused_for_ever_is_a_refused_error(proxy, status):
+def test_publish_of_items_refused_for_ever_is_a_refused_error(proxy, status, publisher_for):
     """A malformed or too large body is as wrong the next time."""
     proxy.behaviour = status
     assert "too bad" in refused(publisher_for(proxy.url), RefusedError)
 
 
 @pytest.mark.parametrize("status", [301, 302, 401, 403, 404, 408, 429, 500, 502, 503])
-def test_publish_answered_with_another_status_is_a_publish_error(proxy, status):
+def test_publish_answered_with_another_status_is_a_publish_error(proxy, status, publisher_for):
     """A later attempt may succeed: after a restart, a new key, a new route."""
     proxy.behaviour = status
     assert str(status) in refused(publisher_for(proxy.url))
     assert len(proxy.requests) == 1
 
 
-def test_publish_to_a_proxy_that_hangs_is_a_publish_error_within_the_timeout(proxy):
+def test_publish_to_a_proxy_that_hangs_is_a_publish_error_within_the_timeout(proxy, publisher_for):
     """Pushpin's publish server has no time-out of its own."""
     proxy.behaviour = "hang"
     publisher = publisher_for(proxy.url)
     assert TIMEOUT <= seconds_of(lambda: refused(publisher)) < 2 * TIMEOUT
 
 
-def test_publish_cut_by_a_reset_is_a_publish_error(proxy):
+def test_publish_cut_by_a_reset_is_a_publish_error(proxy, publisher_for):
     """The proxy died while it read."""
     proxy.behaviour = "reset"
     assert seconds_of(lambda: refused(publisher_for(proxy.url))) < TIMEOUT
 
 
-def test_publish_to_a_port_where_nobody_listens_is_a_publish_error_at_once():
+def test_publish_to_a_port_where_nobody_listens_is_a_publish_error_at_once(publisher_for):
     """The proxy has not been started yet."""
     publisher = publisher_for(StubProxy().url)
     assert seconds_of(lambda: refused(publisher)) < TIMEOUT
 
 
-def test_publish_to_an_unknown_host_is_a_publish_error():
+def test_publish_to_an_unknown_host_is_a_publish_error(publisher_for):
     """The name may be known later."""
     assert "nowhere.invalid" in refused(publisher_for("http://nowhere.invalid:5561"))
 
 
-def test_publish_over_tls_checks_who_answers(monkeypatch):
+def test_publish_over_tls_checks_who_answers(monkeypatch, publisher_for):
     """As Fastly Fanout's endpoint is: one whose certificate nobody vouches for gets nothing."""
     with StubProxy(certificate=CERTIFICATE) as proxy:
         assert "SSLCertVerificationError" in refused(publisher_for(proxy.url))
@@ -123,7 +131,7 @@ def test_publish_over_tls_checks_who_answers(monkeypatch):
         )
 
 
-def test_publish_error_names_the_proxy_and_shows_no_key(proxy):
+def test_publish_error_names_the_proxy_and_shows_no_key(proxy, publisher_for):
     """Secrets are never printed."""
     proxy.behaviour = 500
     url = proxy.url.replace("://", "://user:secret@")
@@ -133,7 +141,7 @@ def test_publish_error_names_the_proxy_and_shows_no_key(proxy):
     assert KEY not in text
 
 
-def test_publish_after_an_error_succeeds_when_the_proxy_is_back(proxy):
+def test_publish_after_an_error_succeeds_when_the_proxy_is_back(proxy, publisher_for):
     """No connection is remembered as broken."""
     publisher = publisher_for(proxy.url)
     publisher.publish(BODY)
@@ -157,14 +165,14 @@ def test_publish_after_an_error_succeeds_when_the_proxy_is_back(proxy):
         (f"?room=1&iss=me&key={KEY}", "/publish/?room=1"),
     ],
 )
-def test_publish_posts_below_the_control_uri_and_keeps_its_query(proxy, suffix, path):
+def test_publish_posts_below_the_control_uri_and_keeps_its_query(proxy, suffix, path, publisher_for):
     """What GRIP_URL says besides issuer and key belongs to the proxy."""
     publisher_for(proxy.url + suffix).publish(BODY)
     assert proxy.requests[0].path == path
 
 
 @pytest.mark.parametrize("form", [KEY, "base64:" + __import__("base64").b64encode(KEY.encode()).decode()])
-def test_publish_with_issuer_and_key_carries_a_token_of_the_issuer(proxy, form):
+def test_publish_with_issuer_and_key_carries_a_token_of_the_issuer(proxy, form, publisher_for):
     """Signed with the key, which a GRIP URL may hold as base64 and gripcontrol then gives as bytes."""
     publisher_for(f"{proxy.url}?iss=kafkasse&key={form}").publish(BODY)
     scheme, token = proxy.requests[0].headers["Authorization"].split()
@@ -174,7 +182,7 @@ def test_publish_with_issuer_and_key_carries_a_token_of_the_issuer(proxy, form):
     assert 60 < claims["exp"] - time.time() <= 3600
 
 
-def test_publish_with_a_key_and_no_issuer_carries_the_key_as_it_is(proxy):
+def test_publish_with_a_key_and_no_issuer_carries_the_key_as_it_is(proxy, publisher_for):
     """Fastly Fanout's form."""
     publisher_for(f"{proxy.url}/service/abc?verify-iss=fastly:abc&key=an-api-token").publish(BODY)
     (request,) = proxy.requests
@@ -183,23 +191,68 @@ def test_publish_with_a_key_and_no_issuer_carries_the_key_as_it_is(proxy):
 
 
 @pytest.mark.parametrize("key", ["an-api-token", b"an-api-token"])
-def test_publish_takes_the_bearer_key_as_text_and_as_bytes(proxy, key):
+def test_publish_takes_the_bearer_key_as_text_and_as_bytes(proxy, key, publisher_for):
     """GRIP_PROXIES may be set by hand."""
-    HTTPPublisher([{"control_uri": proxy.url, "key": key}], TIMEOUT).publish(BODY)
+    publisher_for({"control_uri": proxy.url, "key": key}).publish(BODY)
     assert proxy.requests[0].headers["Authorization"] == "Bearer an-api-token"
 
 
 @pytest.mark.parametrize("more", [{}, {"key": None}, {"key": ""}, {"control_iss": "me"}])
-def test_publish_without_a_key_carries_no_authorization(proxy, more):
+def test_publish_without_a_key_carries_no_authorization(proxy, more, publisher_for):
     """The default `.env`."""
-    HTTPPublisher([{"control_uri": proxy.url, **more}], TIMEOUT).publish(BODY)
+    publisher_for({"control_uri": proxy.url, **more}).publish(BODY)
     assert "Authorization" not in proxy.requests[0].headers
+
+
+# --- Connections that are opened ahead ---------------------------------------------------------------------------
+
+
+def test_publish_finds_its_connection_open(proxy, publisher_for):
+    """The proxy accepts it before a record waits for that."""
+    publisher = publisher_for(proxy.url)
+    publisher.publish(BODY)
+    until(lambda: proxy.connections == 2, 5, lambda: f"the next connection is there: {proxy.connections}")
+    publisher.publish(BODY)
+    until(lambda: proxy.connections == 3, 5, lambda: f"and the next: {proxy.connections}")
+    assert [request.body for request in proxy.accepted] == [BODY, BODY]
+
+
+def test_publish_after_the_proxy_was_started_again_succeeds_at_once(proxy, publisher_for, caplog):
+    """The connection that was opened to the one before is no reason to believe that it is away."""
+    publisher = publisher_for(proxy.url)
+    publisher.publish(BODY)
+    with down(proxy):
+        pass
+    publisher.publish(BODY)
+    assert len(proxy.accepted) == 2
+    assert said(caplog, "does not accept") == 0
+
+
+def test_publish_after_a_long_silence_takes_a_new_connection(proxy, publisher_for, monkeypatch):
+    """Something in between may have dropped the other one without a word."""
+    publisher = publisher_for(proxy.url)
+    publisher.publish(BODY)
+    until(lambda: proxy.connections == 2, 5, "the next connection is there")
+    later = time.monotonic() + KEPT_SECONDS
+    with monkeypatch.context() as patched:
+        patched.setattr("relay.publisher.time.monotonic", lambda: later)
+        publisher.publish(BODY)
+    until(lambda: proxy.connections == 4, 5, lambda: f"one more, and the next: {proxy.connections}")
+
+
+def test_publish_over_a_connection_that_hangs_takes_no_longer_than_the_timeout(proxy, publisher_for):
+    """It is not tried again: the proxy may have taken it, and the record has waited for long enough."""
+    publisher = publisher_for(proxy.url)
+    publisher.publish(BODY)
+    proxy.behaviour = "hang"
+    seconds = seconds_of(lambda: refused(publisher))
+    assert TIMEOUT * 0.9 < seconds < TIMEOUT * 1.8
 
 
 # --- Announcements and several proxies ----------------------------------------------------------------------------
 
 
-def test_proxy_that_goes_and_comes_back_is_announced_once_each(proxy, caplog):
+def test_proxy_that_goes_and_comes_back_is_announced_once_each(proxy, caplog, publisher_for):
     """Not per attempt, and again when it goes again."""
     caplog.set_level(logging.INFO)
     publisher = publisher_for(proxy.url)
@@ -213,7 +266,7 @@ def test_proxy_that_goes_and_comes_back_is_announced_once_each(proxy, caplog):
         assert said(caplog, "accepts items again") == announced
 
 
-def test_proxy_that_refuses_items_is_not_announced_as_gone(proxy, caplog):
+def test_proxy_that_refuses_items_is_not_announced_as_gone(proxy, caplog, publisher_for):
     """It is there, and takes the next ones."""
     publisher = publisher_for(proxy.url)
     proxy.behaviour = 400
@@ -221,13 +274,13 @@ def test_proxy_that_refuses_items_is_not_announced_as_gone(proxy, caplog):
     assert said(caplog, "does not accept") == 0
 
 
-def test_publish_reaches_every_proxy(proxy, another):
+def test_publish_reaches_every_proxy(proxy, another, publisher_for):
     """Each holds clients of its own."""
     publisher_for(proxy.url, another.url).publish(BODY)
     assert [json.loads(each.requests[0].body) for each in (proxy, another)] == [json.loads(BODY)] * 2
 
 
-def test_publish_waits_for_all_proxies_at_once(proxy, another):
+def test_publish_waits_for_all_proxies_at_once(proxy, another, publisher_for):
     """Two that hang take no longer than one."""
     proxy.behaviour = another.behaviour = "hang"
     publisher = publisher_for(proxy.url, another.url)
@@ -235,7 +288,9 @@ def test_publish_waits_for_all_proxies_at_once(proxy, another):
 
 
 @pytest.mark.parametrize("behaviour", [500, "reset", "hang", "gone"])
-def test_publish_with_one_proxy_down_reaches_the_other_and_says_so_once(proxy, another, caplog, behaviour):
+def test_publish_with_one_proxy_down_reaches_the_other_and_says_so_once(
+    proxy, another, caplog, behaviour, publisher_for
+):
     """The clients of the one that missed items are repaired from the log."""
     caplog.set_level(logging.INFO)
     publisher = publisher_for(proxy.url, another.url)
@@ -256,7 +311,7 @@ def test_publish_with_one_proxy_down_reaches_the_other_and_says_so_once(proxy, a
     assert len(another.accepted) >= 2
 
 
-def test_publish_with_one_proxy_that_hangs_is_not_slowed_down_for_ever(proxy, another):
+def test_publish_with_one_proxy_that_hangs_is_not_slowed_down_for_ever(proxy, another, publisher_for):
     """A proxy that is down is not waited for each time: the clients of the other would wait as long."""
     another.behaviour = "hang"
     publisher = publisher_for(proxy.url, another.url)
@@ -264,20 +319,20 @@ def test_publish_with_one_proxy_that_hangs_is_not_slowed_down_for_ever(proxy, an
     assert seconds_of(lambda: [publisher.publish(BODY) for _ in range(4)]) < 2 * TIMEOUT
 
 
-def test_publish_with_all_proxies_down_is_a_publish_error(proxy, another):
+def test_publish_with_all_proxies_down_is_a_publish_error(proxy, another, publisher_for):
     """Nobody has the items: try again."""
     with down(proxy), down(another):
         refused(publisher_for(proxy.url, another.url))
 
 
-def test_publish_refused_by_one_and_missed_by_the_other_is_a_refused_error(proxy, another):
+def test_publish_refused_by_one_and_missed_by_the_other_is_a_refused_error(proxy, another, publisher_for):
     """The body will not get better; what missed it is repaired from the log."""
     proxy.behaviour = 400
     with down(another):
         refused(publisher_for(another.url, proxy.url), RefusedError)
 
 
-def test_two_proxies_on_one_host_are_announced_apart(proxy, caplog):
+def test_two_proxies_on_one_host_are_announced_apart(proxy, caplog, publisher_for):
     """Two services of Fastly's differ by their path only."""
     caplog.set_level(logging.INFO)
     publisher = publisher_for(f"{proxy.url}/service/one", f"{proxy.url}/service/two")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from kafkasse.exceptions import FencedError, KafkaUnavailableError, PublishError
 from relay import chunks
 from relay.audience import Everybody
-from relay.chunks import BODY_BYTES, CHUNK_BYTES, Run
+from relay.chunks import BODY_BYTES, CHUNK_BYTES, Chain, Run
 from relay.pacing import Pacer
 from relay.publisher import RefusedError
 from relay.reminders import SILENCE
@@ -248,6 +249,193 @@ def test_silent_partition_without_a_listener_is_reminded_of_by_nobody():
     assert reminded == {channel_of(partition=1)}
 
 
+# --- Topics as a whole --------------------------------------------------------------------------------------------
+
+
+ALL = channel_of(partition=None)
+
+
+def whole_of(*rounds, **options):
+    """Return the relay of a topic of two partitions, both of which it has."""
+    relay = Relay(*rounds, whole={"orders"}, **options)
+    relay.source.read_to.update({("orders", 0): 0, ("orders", 1): 0})
+    return relay
+
+
+def channels(relay):
+    """Return the channels of the items of each publish."""
+    return [[item["channel"] for item in entry[1]] for entry in relay.of("publish")]
+
+
+def test_whole_topic_is_published_by_its_channel_only_where_only_that_is_listened_to():
+    """One item for both partitions, from vector to vector."""
+    rounds = [run_of(b"a"), run_of(b"b", b"c", partition=1)], [run_of(b"d", partition=1, position=2)]
+    relay = whole_of(*rounds, listened={ALL})
+    relay.run()
+    assert channels(relay) == [[ALL], [ALL]]
+    items = [(item["prev-id"], item["id"]) for entry in relay.of("publish") for item in entry[1]]
+    assert items == [("0.0", "1.2"), ("1.2", "1.3")]
+    assert relay.chains.values("orders:all") == ["a", "b", "c", "d"]
+    committed = [entry[1] for entry in relay.of("commit")]
+    assert committed == [{("orders", 0): 1, ("orders", 1): 2}, {("orders", 1): 3}]
+    assert (relay.runner.totals.records, relay.runner.totals.unheard) == (4, 0)
+
+
+def test_whole_topic_is_published_by_its_partitions_only_where_only_those_are_listened_to():
+    """As one of which another relay has a part; what nobody listens to is passed over."""
+    relay = whole_of([run_of(b"a"), run_of(b"b", partition=1)], listened={channel_of()})
+    relay.run()
+    assert channels(relay) == [[channel_of()]]
+    assert [entry[1] for entry in relay.of("commit")] == [{("orders", 1): 1}, {("orders", 0): 1}]
+    assert (relay.runner.totals.records, relay.runner.totals.unheard) == (1, 1)
+
+
+def test_whole_topic_is_published_by_both_where_both_are_listened_to():
+    """It is committed once, with the topic's items, and counted once."""
+    relay = whole_of([run_of(b"a"), run_of(b"b", partition=1)], listened={ALL, channel_of(partition=1)})
+    relay.run()
+    assert channels(relay) == [[channel_of(partition=1), ALL]]
+    assert relay.chains.values("orders:1") == relay.chains.values("orders:all", 1) == ["b"]
+    assert relay.chains.values("orders:all", 0) == ["a"]
+    assert [entry[1] for entry in relay.of("commit")] == [{("orders", 0): 1, ("orders", 1): 1}]
+    assert (relay.runner.totals.records, relay.runner.totals.unheard) == (2, 0)
+
+
+def test_whole_topic_that_goes_by_both_is_committed_up_to_where_both_are():
+    """A crash in between would leave a gap in the chain that is behind."""
+    relay = whole_of([run_of(*[FULL] * 20)], listened={ALL, channel_of()})
+    relay.run()
+    chains = Chains()
+    for entry in relay.journal:
+        if entry[0] == "publish":
+            chains.add(entry[1])
+        elif entry[0] == "commit" and entry[1]:
+            assert entry[1] == {("orders", 0): chains.last["orders:all"][0]}
+            assert chains.last["orders:all"][0] <= chains.last["orders:0"]
+    assert relay.kinds == "PcPcPc"
+    assert [entry[1] for entry in relay.of("commit")][0::2] == [{}, {("orders", 0): 20}]
+    assert chains.offsets("orders:0") == chains.offsets("orders:all") == list(range(20))
+
+
+def test_topic_that_another_relay_has_a_part_of_is_not_published_by_its_channel():
+    """Whoever listens to that still would miss what the other one publishes; it is told to ask."""
+    relay = Relay([run_of(b"a")], listened={ALL})
+    relay.run()
+    assert (channels(relay), relay.runner.totals.unheard) == ([], 1)
+
+
+def test_whole_topic_is_heard_where_its_channel_is_and_its_partitions_do_not_rest():
+    """Nobody listens to theirs."""
+    for listened, rests in ({ALL}, []), (set(), [("rest", {("orders", 0), ("orders", 1)})]):
+        relay = whole_of([], listened=listened)
+        relay.run()
+        assert relay.of("rest")[:1] == rests
+
+
+@pytest.mark.parametrize(
+    "listened", [set(), {channel_of(), channel_of(partition=1)}], ids=["to nothing", "to its partitions"]
+)
+def test_first_listener_of_a_whole_topic_is_told_how_far_it_is_and_its_partitions_wake(listened):
+    """All of them: by this channel each is listened to."""
+    rounds = [run_of(b"a"), run_of(b"b", partition=1)], [run_of(b"c", partition=1, position=1)], []
+    relay = whole_of(*rounds, listened=listened)
+    relay.runner.after_tick = lambda _runner: relay.subscriptions.add(ALL)
+    relay.run()
+    told = [item for entry in relay.of("publish") for item in entry[1] if item["channel"] == ALL]
+    assert [list(item["formats"]) for item in told] == [["http-response"], *[["http-stream"]] * 2]
+    _forget, reminder, first = told
+    assert (reminder["prev-id"], reminder["id"]) == ("1.1", "1.1")
+    assert (first["prev-id"], first["id"]) == ("1.1", "1.2")
+    assert relay.of("wake") == [("wake", {("orders", 0), ("orders", 1)})]
+
+
+def test_first_listener_of_a_topic_that_is_whole_no_more_is_told_nothing_by_its_channel():
+    """Nobody publishes there now; the holds of the topic are told to ask, by who has its parts."""
+    relay = whole_of([run_of(b"a"), run_of(b"b", partition=1)], [], listened=())
+
+    def after_tick(_runner):
+        relay.source.topics.clear()
+        relay.source.read_to.pop(("orders", 1), None)
+        relay.subscriptions.add(ALL)
+
+    relay.runner.after_tick = after_tick
+    relay.run()
+    assert channels(relay) == []
+
+
+def test_silent_topic_is_reminded_of_at_its_vector():
+    """By the channel that is listened to; an item of any of its partitions counts for it."""
+    clock = ManualClock()
+    rounds = [run_of(b"a")], [run_of(b"b", partition=1)], [], []
+    relay = whole_of(*rounds, listened={ALL}, clock=clock)
+    relay.runner.after_tick = lambda _runner: clock.advance(SILENCE - 1)
+    relay.run()
+    *_published, (reminder,) = [entry[1] for entry in relay.of("publish")]
+    assert reminder == json.loads(Chain(("orders", None), tag_of("orders")).reminder([1, 1]))
+    assert len(relay.of("publish")) == 3
+
+
+def test_refused_item_of_a_whole_topic_has_its_channel_forgotten_and_its_clients_told():
+    """They fetch from the log what they lack of all partitions."""
+    relay = whole_of([run_of(b"a"), run_of(TOO_LARGE, partition=1)], listened={ALL})
+    relay.run()
+    assert relay.kinds == "PcPCP"
+    assert relay.chains.actions == [("orders:all", "forget"), ("orders:~", "hint")]
+    assert relay.of("commit")[0][1] == {("orders", 0): 1, ("orders", 1): 1}
+
+
+def test_refused_items_of_a_topic_that_goes_by_both_are_told_once_it_is_committed():
+    """Those of the partition come first, and are committed with the topic's: until then their clients find nothing."""
+    relay = whole_of([run_of(*[FULL] * 20)], listened={ALL, channel_of()}, outcomes=[RefusedError("no")])
+    relay.run()
+    assert relay.kinds == "pcPPcPcCP"
+    assert relay.chains.actions == [("orders:0", "forget"), ("orders:~", "hint")]
+    assert relay.chains.offsets("orders:all") == list(range(20))
+
+
+@pytest.mark.parametrize("outcomes", [(), [PublishError()]], ids=["between two batches", "in an outage"])
+def test_stop_in_the_middle_commits_nothing_besides(outcomes):
+    """Where the partitions are is not published yet: the source says it of all that has been read."""
+    ahead = chunks.unheard(("orders", 0), tag_of("orders"), 40, 0)
+    relay = whole_of([run_of(*[FULL] * 40)], [], listened={ALL}, outcomes=outcomes, grown=[[ahead]])
+    relay.publisher._during = relay.stop.set  # noqa: SLF001 - our own fake
+    relay.run()
+    accepted = [item["id"] for entry in relay.of("publish") if entry[2] for item in entry[1]]
+    assert [entry[1] for entry in relay.of("commit")] == [
+        {("orders", 0): int(place.split(".")[0], 36)} for place in accepted[-1:]
+    ]
+    assert all(place != "14.0" for place in accepted), "which is 40"
+
+
+def test_what_follows_is_committed_once_all_that_was_read_is_published():
+    """It says which topics are a whole, at the positions that have been read up to."""
+    turned = chunks.unheard(("orders", 0), tag_of("orders"), 20, 0)
+    relay = whole_of([run_of(*[FULL] * 20)], [], listened={ALL}, grown=[[turned]])
+    relay.run()
+    assert relay.kinds == "PcPcc"
+    assert relay.of("commit")[-1] == ("commit", {("orders", 0): 20}, False)
+
+
+def test_partition_that_is_given_up_in_an_outage_does_not_disturb_what_has_been_read():
+    """Its chain, and that of the topic, end as they were begun; what is read then goes by what is left."""
+    runs = [run_of(*[FULL] * 20), run_of(b"b", partition=1)]
+    rounds = runs, [run_of(b"last", position=20)]
+    relay = whole_of(*rounds, listened={ALL, channel_of()}, outcomes=[PublishError()])
+
+    def wait(_seconds):
+        relay.source.topics.clear()
+        relay.source.read_to.pop(("orders", 1))
+
+    relay.source.wait = wait
+    relay.run()
+    assert relay.kinds == "pPcPcPcPc"
+    assert relay.chains.broken == []
+    assert relay.chains.offsets("orders:all", 0) == list(range(20))
+    assert relay.chains.values("orders:all", 1) == ["b"]
+    assert (relay.chains.first["orders:all"], relay.chains.last["orders:all"]) == ((0, 0), (20, 1))
+    assert relay.chains.offsets("orders:0") == list(range(21))
+
+
 # --- A proxy that is away -----------------------------------------------------------------------------------------
 
 
@@ -314,7 +502,7 @@ def test_run_through_any_outages_publishes_every_record_in_order_and_commits_onl
     """An oracle: at every commit, the position is the end of what has been accepted."""
     rounds, position = [], 0
     for size in sizes:
-        rounds.append([run_of(*[FULL] * size, position=position)])
+        rounds.append([run_of(*[FULL] * size, position=position)] if size else [])
         position += size
     relay = Relay(*rounds, [], outcomes=[PublishError() if failed else None for failed in failures])
     relay.run()
@@ -336,7 +524,7 @@ def test_refused_body_is_committed_before_its_clients_are_told_to_fetch_it():
     runs = [run_of(b"a"), run_of(b"b", partition=1), run_of(b"c", topic="users")]
     relay = Relay(runs, outcomes=[RefusedError("no")])
     relay.run()
-    assert relay.kinds == "pCP"
+    assert relay.kinds == "pcPCP"
     gaps = [(channel, "forget") for channel in ("orders:0", "orders:1", "users:0")]
     assert relay.chains.actions == [*gaps, ("orders:~", "hint"), ("users:~", "hint")]
     assert relay.of("commit")[0][1] == {("orders", 0): 1, ("orders", 1): 1, ("users", 0): 1}
@@ -352,7 +540,7 @@ def test_refused_body_does_not_stop_what_follows():
     """The next round is published as if nothing had been."""
     relay = Relay([run_of(b"a")], [run_of(b"b", position=1)], outcomes=[RefusedError("no")])
     relay.run()
-    assert relay.kinds == "pCPPc"
+    assert relay.kinds == "pcPCPPc"
     assert relay.chains.values("orders:0") == ["b"]
 
 
@@ -360,7 +548,7 @@ def test_record_too_large_is_committed_before_its_clients_are_told_to_fetch_it()
     """The records around it are published as usual, before."""
     relay = Relay([run_of(b"a", TOO_LARGE, b"b")])
     relay.run()
-    assert relay.kinds == "PCP"
+    assert relay.kinds == "PcPCP"
     assert relay.of("commit")[0][1] == {("orders", 0): 3}
     assert relay.chains.values("orders:0") == ["a", "b"]
     assert relay.chains.actions == [("orders:0", "forget"), ("orders:~", "hint")]
@@ -370,7 +558,7 @@ def test_record_too_large_alone_publishes_no_empty_body():
     """A body without items is for nobody."""
     relay = Relay([run_of(TOO_LARGE)])
     relay.run()
-    assert relay.kinds == "CP"
+    assert relay.kinds == "cPCP"
     assert relay.chains.actions == [("orders:0", "forget"), ("orders:~", "hint")]
 
 
@@ -378,15 +566,15 @@ def test_record_too_large_in_an_outage_is_not_committed_before_its_neighbours():
     """They are one batch."""
     relay = Relay([run_of(b"a", TOO_LARGE)], [], outcomes=[PublishError()] * 2)
     relay.run()
-    assert relay.kinds == "pwpwPCP"
+    assert relay.kinds == "pwpwPcPCP"
 
 
 @pytest.mark.parametrize("error", [PublishError(), RefusedError("no")])
 def test_telling_that_fails_is_not_repeated_and_stops_nothing(error):
     """The holds ask by themselves sooner or later."""
-    relay = Relay([run_of(TOO_LARGE)], [run_of(b"b", position=1)], outcomes=[error])
+    relay = Relay([run_of(TOO_LARGE)], [run_of(b"b", position=1)], outcomes=[error] * 2)
     relay.run()
-    assert relay.kinds == "CpPc"
+    assert relay.kinds == "cpCpPc"
 
 
 # --- New partitions -----------------------------------------------------------------------------------------------
@@ -423,9 +611,29 @@ def test_silent_partitions_are_reminded_of_at_their_positions():
     clock.advance(SILENCE + 1)
     relay.runner.tick()
     _items, *reminders = [entry[1] for entry in relay.of("publish")]
-    at_one = [json.loads(chunks.reminder("orders", tag_of("orders"), each, 1, "dev-")) for each in (0, 1)]
+    chains = [Chain(("orders", each), tag_of("orders"), "dev-") for each in (0, 1)]
+    at_one = [json.loads(chain.reminder([1])) for chain in chains]
     assert reminders == [at_one, at_one]
     assert relay.runner.totals.items == 2
+
+
+def test_what_rests_and_what_is_reminded_of_is_looked_for_once_a_second():
+    """There may be tens of thousands of partitions, and hundreds of rounds a second."""
+    clock = ManualClock()
+    relay = Relay([run_of(b"a")], clock=clock)
+    looks = []
+    relay.source.rest = lambda _keys: looks.append("rest")
+    relay.runner.reminders = SimpleNamespace(
+        due=lambda _places, _now: looks.append("remind") or [], published=lambda _places, _now: None
+    )
+    relay.stop.is_set = lambda: False
+    for seconds in (0, LOOK / 2, LOOK / 2 - 0.01):
+        clock.advance(seconds)
+        relay.runner.tick()
+    assert looks == ["rest", "remind"]
+    clock.advance(0.01)
+    relay.runner.tick()
+    assert looks == ["rest", "remind"] * 2
 
 
 def test_reminder_that_fails_stops_nothing():

@@ -18,6 +18,7 @@ from kafkasse.renewal import PATIENCE
 from relay import chunks, connection, consumer_config, membership, resting, source
 from relay.connection import BACK_SECONDS, DOUBT_SECONDS
 from relay.membership import ASSIGNMENT_SECONDS
+from relay.positions import HINTS
 from relay.source import Source
 from tests.harness.wait import until
 
@@ -302,11 +303,11 @@ def test_follow_says_which_partitions_begin_to_rest_and_which_no_longer_do(readi
     reading.rest({ORDERS})
     consumer.end = 5
     reading.commit(reading.follow(), wait=True)
-    assert committed(consumer) == {ORDERS: (5, reading.tag("orders") + "~")}
+    assert committed(consumer) == {ORDERS: (5, reading.tag("orders") + "~*")}
     assert reading.follow() == []
     reading.wake({ORDERS})
     reading.commit(reading.follow(), wait=True)
-    assert committed(consumer) == {ORDERS: (5, reading.tag("orders"))}
+    assert committed(consumer) == {ORDERS: (5, reading.tag("orders") + "*")}
     assert reading.follow() == []
 
 
@@ -316,7 +317,7 @@ def test_rest_stops_fetching_and_follow_goes_on_where_the_log_ends(reading, cons
     assert consumer.calls == [("pause", *ORDERS)]
     consumer.end = 90
     (item,) = grown(reading)
-    assert (item.topic, item.partition, item.position, item.records, item.body) == (*ORDERS, 90, 85, None)
+    assert (item.place, item.positions, item.records, item.body) == (ORDERS, {ORDERS: 90}, 85, None)
     assert reading.positions() == {ORDERS: 90}
 
 
@@ -340,7 +341,7 @@ def test_follow_where_kafka_does_not_answer_looks_again(reading, consumer):
     until(lambda: (reading.follow(), reading._resting._asked)[1], 5, "a look")  # noqa: SLF001
     until(lambda: (reading.follow(), not reading._resting._asked)[1], 5, "its failure")  # noqa: SLF001
     consumer.end = 6
-    assert [item.position for item in grown(reading)] == [6]
+    assert [item.positions for item in grown(reading)] == [{ORDERS: 6}]
 
 
 def test_wake_reads_on_where_follow_has_come_to_and_begins_anew(reading, consumer):
@@ -393,8 +394,55 @@ def test_follow_by_a_client_that_gets_no_answers_any_more_goes_on_with_another(
     consumer.end = KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
     until(lambda: (reading.follow(), given_up)[1], 5, "it is given up")
     consumer.end = 7
-    assert [item.position for item in grown(reading)] == [7]
+    assert [item.positions for item in grown(reading)] == [{ORDERS: 7}]
     assert (given_up, len(made)) == ([consumer], 2)
+
+
+# --- topics as a whole -----------------------------------------------------------------------------------------------
+
+
+def test_topic_that_becomes_a_whole_is_said_to_be_one_and_then_told_to_its_holds(
+    reading, consumer, monkeypatch
+):
+    """In this order: a hold that asks is held by what is committed."""
+    now = 1000.0
+    monkeypatch.setattr(source.time, "monotonic", lambda: now)
+    assert (set(reading.whole()), reading.vector("orders")) == ({"orders"}, [5])
+    now += 100
+    assert reading.appeared() == set()
+    reading.commit(reading.follow(), wait=True)
+    assert committed(consumer) == {ORDERS: (5, reading.tag("orders") + "*")}
+    told = []
+    for _ in range(50):
+        now += 0.1
+        told += reading.appeared()
+    assert told == ["orders"] * len(HINTS)
+    assert reading.follow() == []
+
+
+def test_topic_that_is_none_of_this_relays_as_a_whole_any_more_is_said_to_be_none(
+    reading, consumer, monkeypatch
+):
+    """By who keeps a part of it."""
+    monkeypatch.setitem(reading._tags.partitions, "orders", 2)  # noqa: SLF001
+    reading._tags.learn = lambda _names: None  # noqa: SLF001
+    consumer.on_assign(consumer, [TopicPartition("orders", 1)])
+    reading.follow()
+    assert (set(reading.whole()), reading.vector("orders")) == ({"orders"}, [5, 5])
+    consumer.on_lost(consumer, [TopicPartition(*ORDERS)])
+    reading.commit(reading.follow(), wait=True)
+    assert set(reading.whole()) == set()
+    assert committed(consumer) == {("orders", 1): (5, reading.tag("orders"))}
+
+
+def test_source_that_does_not_join_says_nothing_of_whole_topics(consumer):
+    """Its proxies do not tell who listens: by both chains it would publish everything twice."""
+    found = Source({"group.id": "g"}, "me", ".*", threading.Event(), joins=False)
+    found._membership.begin()  # noqa: SLF001
+    consumer.on_assign(consumer, [TopicPartition(*ORDERS)])
+    assert (set(found.whole()), found.follow()) == (set(), [])
+    found.commit([chunks.unheard(ORDERS, "tag", 6, 1)], wait=True)
+    assert committed(consumer) == {ORDERS: (6, "tag")}
 
 
 # --- consumers that have lost their brokers ---------------------------------------------------------------------------
@@ -567,7 +615,7 @@ def test_topic_created_again_is_read_by_a_new_consumer_and_told(reading, consume
     consumer.messages = [Message(5)]
     (run,) = reading.read(0.1)
     reading._commits.under_way = True  # noqa: SLF001
-    reading.commit([chunks.Item("orders", run.tag, 0, 6, b"{}", 1, 2)])
+    reading.commit([chunks.Item(ORDERS, run.tag, {ORDERS: 6}, b"{}", 1, 2)])
     monkeypatch.setattr(reading._tags, "changed", lambda _names, _now: {"orders"})  # noqa: SLF001
     new = FakeConsumer({})
     monkeypatch.setattr(consumer_config, "Consumer", lambda _config: new)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -32,9 +33,10 @@ class Command(BaseCommand):
             stop_on_signal() as stop,
             instance_id(config["group.id"], conf.RELAY_INSTANCE_ID) as instance,
             subscriptions(proxies) as subscribed,
+            closing(HTTPPublisher(proxies, conf.RELAY_PUBLISH_TIMEOUT)) as publisher,
         ):
-            source = Source(config, instance, kafkasse_conf.KAFKASSE_TOPIC_PATTERN, stop)
-            publisher = HTTPPublisher(proxies, conf.RELAY_PUBLISH_TIMEOUT)
+            pattern = kafkasse_conf.KAFKASSE_TOPIC_PATTERN
+            source = Source(config, instance, pattern, stop, joins=subscribed.tells)
             runner = Runner(
                 source, publisher, stop, prefix, subscribed, after_tick=status.reporter(self.stdout)
             )
