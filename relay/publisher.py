@@ -51,6 +51,9 @@ class Publisher(Protocol):
         `PublishError` where a later one may.
         """
 
+    def prepare(self) -> None:
+        """Do what saves the next publish time; to be called when the proxies have delivered the one before."""
+
 
 class Proxy:
     """One proxy's publish endpoint, from a dictionary as `gripcontrol.parse_grip_uri` returns it."""
@@ -69,6 +72,7 @@ class Proxy:
         self._config, self._timeout = config, timeout
         self._ahead: HTTPConnection | None = None
         self._ahead_since = 0.0
+        self._is_answering = False
 
     def post(self, body: bytes) -> None:
         """Send `body`; raise `RefusedError` or `PublishError` for any answer but success."""
@@ -81,7 +85,7 @@ class Proxy:
             raise RefusedError(f"{self.name} refuses the items: {said!r}")
         if not 200 <= status < 300:  # noqa: PLR2004 - HTTP's success
             raise PublishError(f"{self.name} answers {status}")
-        self._connect_ahead()
+        self._is_answering = True
 
     def _answer(self, body: bytes, end: float) -> tuple[int, bytes]:
         """Return the status of the proxy's answer, and the beginning of its text."""
@@ -101,8 +105,11 @@ class Proxy:
         answer = connection.getresponse()
         return answer.status, answer.read(SHOWN)
 
-    def _connect_ahead(self) -> None:
-        """Open the connection for the next body: the proxy accepts it before a record waits for that."""
+    def connect_ahead(self) -> None:
+        """Open the connection for the next body, once after each success; blocks for `CONNECT_SECONDS` at the most."""
+        if not self._is_answering:
+            return
+        self._is_answering = False
         connection = self._connection()
         try:
             connection.connect()
@@ -146,6 +153,12 @@ class HTTPPublisher:
         errors = [self._attempt(self._proxies[0], body)] if len(self._proxies) == 1 else self._all(body)
         if all(errors):
             raise next((error for error in errors if isinstance(error, RefusedError)), errors[0])  # type: ignore[misc]
+
+    def prepare(self) -> None:
+        """Open the connections for the next publish: the proxies accept them before a record waits for that."""
+        for proxy in self._proxies:
+            if proxy not in self._attempts or self._attempts[proxy].done():
+                proxy.connect_ahead()
 
     def close(self) -> None:
         """Close the connections that wait; for the end, when no publish is under way."""

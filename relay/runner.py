@@ -152,6 +152,7 @@ class Runner:
         """Do one round: what has been written since the last one becomes items, and is published and committed."""
         # Before reading: what arrives meanwhile then shares the next item.
         if self._rested():
+            self.publisher.prepare()
             self._welcome()
             self._look()
             if self._relay(self.source.read(READ_TIMEOUT)):

@@ -184,6 +184,9 @@ class RecordingPublisher:
         self._outcomes, self._during = list(outcomes), during
         self.journal: list[Any] = [] if journal is None else journal
 
+    def prepare(self) -> None:
+        """Do nothing."""
+
     def publish(self, body: str) -> None:
         """Note the items, then succeed or fail."""
         self._during()

@@ -14,13 +14,18 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import zmq
+from confluent_kafka import Consumer
+
+from kafkasse import topics
+from kafkasse.catalog import Catalog
 from tests.benchmarks.chains import broker
 from tests.benchmarks.cost import snapshot
 from tests.benchmarks.report import add_markdown, machine, show
 from tests.benchmarks.writer import Plan, Writer
 from tests.harness.environment import PYTHON, clean
 from tests.harness.kafka import KafkaBroker
-from tests.harness.ports import free_port
+from tests.harness.ports import free_port_pair
 from tests.harness.processes import Process, listening
 from tests.harness.stack import Options, Stack
 from tests.harness.wait import until
@@ -63,11 +68,11 @@ def catch_up(kafka: KafkaBroker, stack: Stack, topic: str, records: int) -> Figu
 
 
 @contextmanager
-def sink() -> Iterator[str]:
-    """Run a server that takes every publish and says yes; return its URL.  It tells nobody who listens."""
-    port = free_port()
+def sink(channel: str) -> Iterator[str]:
+    """Run a server that takes every publish and says yes, and that somebody listens to a channel; return its URL."""
+    port = free_port_pair()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        command = [PYTHON, "-m", "tests.benchmarks.relay", "--sink", str(port)]
+        command = [PYTHON, "-m", "tests.benchmarks.relay", "--sink", str(port), "--channel", channel]
         with Process(command, clean(), Path(folder, "sink.log"), "sink", ready=listening(port)):
             yield f"http://127.0.0.1:{port}"
 
@@ -76,7 +81,7 @@ def measure(kafka: KafkaBroker, folder: Path, records: int) -> dict[str, Figures
     """Return the figures by who listens."""
     found = {}
     topic = kafka.create_topic("heard")
-    with sink() as url:
+    with sink(whole_channel(kafka, topic)) as url:
         options = Options(relay_env={"GRIP_URL": url, "KAFKASSE_TOPIC_PATTERN": topic})
         with closing(Stack(kafka, folder / "heard", options)) as stack:
             found["everybody"] = catch_up(kafka, stack, topic, records)
@@ -87,8 +92,15 @@ def measure(kafka: KafkaBroker, folder: Path, records: int) -> dict[str, Figures
     return found
 
 
-def serve(port: int) -> None:
-    """Be the sink."""
+def whole_channel(kafka: KafkaBroker, topic: str) -> str:
+    """Return the name of the channel of a topic."""
+    config = {"bootstrap.servers": kafka.bootstrap, "group.id": "bench"}
+    with closing(Consumer(config)) as consumer:
+        return topics.whole_channel(topic, Catalog(consumer, config).topics([topic], TIMEOUT)[topic].tag)
+
+
+def serve(port: int, channel: str) -> None:
+    """Be the sink; its news of subscriptions are on the next port, as Pushpin's are."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -99,7 +111,10 @@ def serve(port: int) -> None:
         def log_message(self, *_: object) -> None:
             """Stay silent."""
 
-    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    with zmq.Context() as context, context.socket(zmq.SUB) as subscriptions:
+        subscriptions.bind(f"tcp://127.0.0.1:{port + 1}")
+        subscriptions.subscribe(channel)
+        ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
 def options() -> argparse.Namespace:
@@ -108,6 +123,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--records", type=int, default=2_000_000, help="how many are written; 128 bytes each")
     add_markdown(parser)
     parser.add_argument("--sink", type=int, metavar="PORT", help=argparse.SUPPRESS)
+    parser.add_argument("--channel", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -115,7 +131,7 @@ def main() -> int:
     """Measure, print and write."""
     asked = options()
     if asked.sink:
-        serve(asked.sink)
+        serve(asked.sink, asked.channel)
     with broker() as kafka, tempfile.TemporaryDirectory(prefix="bench-") as folder:
         found = measure(kafka, Path(folder), asked.records)
     rows = [figures.row(who) for who, figures in found.items()]

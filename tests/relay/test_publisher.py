@@ -210,10 +210,11 @@ def test_publish_without_a_key_carries_no_authorization(proxy, more, publisher_f
 def test_publish_finds_its_connection_open(proxy, publisher_for):
     """The proxy accepts it before a record waits for that."""
     publisher = publisher_for(proxy.url)
-    publisher.publish(BODY)
-    until(lambda: proxy.connections == 2, 5, lambda: f"the next connection is there: {proxy.connections}")
-    publisher.publish(BODY)
-    until(lambda: proxy.connections == 3, 5, lambda: f"and the next: {proxy.connections}")
+    for _ in range(2):
+        publisher.publish(BODY)
+        for _ in range(3):
+            publisher.prepare()
+    until(lambda: proxy.connections == 3, 5, lambda: f"two, and one ahead: {proxy.connections}")
     assert [request.body for request in proxy.accepted] == [BODY, BODY]
 
 
@@ -221,6 +222,7 @@ def test_publish_after_the_proxy_was_started_again_succeeds_at_once(proxy, publi
     """The connection that was opened to the one before is no reason to believe that it is away."""
     publisher = publisher_for(proxy.url)
     publisher.publish(BODY)
+    publisher.prepare()
     with down(proxy):
         pass
     publisher.publish(BODY)
@@ -232,21 +234,48 @@ def test_publish_after_a_long_silence_takes_a_new_connection(proxy, publisher_fo
     """Something in between may have dropped the other one without a word."""
     publisher = publisher_for(proxy.url)
     publisher.publish(BODY)
+    publisher.prepare()
     until(lambda: proxy.connections == 2, 5, "the next connection is there")
     later = time.monotonic() + KEPT_SECONDS
     with monkeypatch.context() as patched:
         patched.setattr("relay.publisher.time.monotonic", lambda: later)
         publisher.publish(BODY)
-    until(lambda: proxy.connections == 4, 5, lambda: f"one more, and the next: {proxy.connections}")
+    assert proxy.connections == 3
 
 
 def test_publish_over_a_connection_that_hangs_takes_no_longer_than_the_timeout(proxy, publisher_for):
     """It is not tried again: the proxy may have taken it, and the record has waited for long enough."""
     publisher = publisher_for(proxy.url)
     publisher.publish(BODY)
+    publisher.prepare()
     proxy.behaviour = "hang"
     seconds = seconds_of(lambda: refused(publisher))
     assert TIMEOUT * 0.9 < seconds < TIMEOUT * 1.8
+
+
+def test_prepare_for_a_proxy_that_is_away_is_tried_once_and_says_nothing(proxy, publisher_for, caplog):
+    """The next publish finds out; until then nothing is wrong."""
+    publisher = publisher_for(proxy.url)
+    publisher.publish(BODY)
+    with down(proxy):
+        publisher.prepare()
+    publisher.prepare()
+    assert proxy.connections == 1
+    publisher.publish(BODY)
+    assert said(caplog, "does not accept") == 0
+
+
+def test_prepare_leaves_a_proxy_alone_that_is_still_busy(proxy, another, publisher_for):
+    """It hangs, and has a connection of the publish before."""
+    publisher = publisher_for(proxy.url, another.url)
+    publisher.publish(BODY)
+    another.behaviour = "hang"
+    publisher.publish(BODY)  # it counts as away from here on
+    publisher.publish(BODY)
+    busy = another.connections
+    publisher.prepare()
+    until(lambda: proxy.connections == 4, 5, lambda: f"three, and one ahead: {proxy.connections}")
+    assert another.connections == busy
 
 
 # --- Announcements and several proxies ----------------------------------------------------------------------------
