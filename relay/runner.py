@@ -174,10 +174,13 @@ class Runner:
             self._tell(self._reminders(chains))
 
     def _look(self) -> None:
-        """Now and then: read nothing more of what nobody listens to, and repair clients that lack the last items of a chain."""
+        """Now and then: read just what somebody listens to, and repair clients that lack the last items of a chain."""
         if self.clock() >= self._next_look:
             self._next_look = self.clock() + LOOK
-            self.source.rest({key for key in self.source.positions() if not self._heard(key)})
+            unheard = {key for key in self.source.positions() if not self._heard(key)}
+            self.source.rest(unheard)
+            # A topic that has become a whole may have had listeners all the time: they are no news.
+            self.source.wake(self.source.positions().keys() - unheard)
             due = self.reminders.due(self._places(), self.clock())
             self._tell(self._reminders(map(self._chain, due)))
 

@@ -94,6 +94,7 @@ class ListSource:
         self._start_errors, self._appeared, self._grown = list(start_errors), list(appeared), list(grown)
         self.journal: list[Any] = [] if journal is None else journal
         self.topics = {*whole}
+        self.resting: set[tuple[str, int]] = set()
         self.behind = 0
         self.read_to: dict[tuple[str, int], int] = {}
 
@@ -146,14 +147,16 @@ class ListSource:
         self.journal.append(("commit", positions, wait))
 
     def rest(self, keys: set[tuple[str, int]]) -> None:
-        """Note the partitions, if there are any."""
-        if keys:
-            self.journal.append(("rest", keys))
+        """Note the partitions that have not rested so far, if there are any."""
+        if new := keys - self.resting:
+            self.resting |= new
+            self.journal.append(("rest", new))
 
     def wake(self, keys: set[tuple[str, int]]) -> None:
-        """Note the partitions, if there are any."""
-        if keys:
-            self.journal.append(("wake", keys))
+        """Note the partitions that rested, if there are any."""
+        if woken := keys & self.resting:
+            self.resting -= woken
+            self.journal.append(("wake", woken))
 
     def follow(self) -> list[Item]:
         """Return the next of the lists given."""

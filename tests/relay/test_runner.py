@@ -220,6 +220,7 @@ def test_resting_partitions_wake_for_a_first_listener_and_when_nobody_can_tell()
     """From then on their records are published."""
     rounds = [[run_of(b"a"), run_of(b"b", partition=1)], [], []]
     relay = Relay(*rounds, listened=())
+    relay.source.resting = {("orders", 0), ("orders", 1)}
     steps = [
         lambda: relay.subscriptions.add(channel_of()),
         lambda: setattr(relay.subscriptions, "known", False),
@@ -339,6 +340,8 @@ def test_first_listener_of_a_whole_topic_is_told_how_far_it_is_and_its_partition
     """All of them: by this channel each is listened to."""
     rounds = [run_of(b"a"), run_of(b"b", partition=1)], [run_of(b"c", partition=1, position=1)], []
     relay = whole_of(*rounds, listened=listened)
+    rested = set() if listened else {("orders", 0), ("orders", 1)}
+    relay.source.resting |= rested
     relay.runner.after_tick = lambda _runner: relay.subscriptions.add(ALL)
     relay.run()
     told = [item for entry in relay.of("publish") for item in entry[1] if item["channel"] == ALL]
@@ -346,7 +349,8 @@ def test_first_listener_of_a_whole_topic_is_told_how_far_it_is_and_its_partition
     _forget, reminder, first = told
     assert (reminder["prev-id"], reminder["id"]) == ("1.1", "1.1")
     assert (first["prev-id"], first["id"]) == ("1.1", "1.2")
-    assert relay.of("wake") == [("wake", {("orders", 0), ("orders", 1)})]
+    assert relay.source.resting == set()
+    assert relay.of("wake") == ([("wake", rested)] if rested else [])
 
 
 def test_first_listener_of_a_topic_that_is_whole_no_more_is_told_nothing_by_its_channel():
@@ -361,6 +365,25 @@ def test_first_listener_of_a_topic_that_is_whole_no_more_is_told_nothing_by_its_
     relay.runner.after_tick = after_tick
     relay.run()
     assert channels(relay) == []
+
+
+def test_partitions_wake_when_their_topic_becomes_a_whole_that_was_listened_to_all_along():
+    """Nobody listened to them while they were parts; that somebody listens to their topic is no news."""
+    clock = ManualClock()
+    relay = whole_of([], [], [], listened={ALL}, clock=clock)
+    relay.source.topics.clear()
+
+    def after_tick(_runner):
+        relay.source.topics.add("orders")
+        clock.advance(LOOK)
+
+    relay.runner.after_tick = after_tick
+    relay.run()
+    both = {("orders", 0), ("orders", 1)}
+    assert [entry for entry in relay.journal if entry[0] in {"rest", "wake"}] == [
+        ("rest", both),
+        ("wake", both),
+    ]
 
 
 def test_silent_topic_is_reminded_of_at_its_vector():
