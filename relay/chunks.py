@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 60_000
 """Where an item ends: large enough to cost the proxy one flush, small enough to keep a slow client's queue short."""
+SMALL_BYTES, FEW = 15_000, 8
+"""Where the first few items of a whole topic's round end.  The proxy keeps a hundred items for a client that does not read: with
+what four partitions would have in a chain each, these are some 1 MB, and what is more comes from the log."""
 FILTERED = '"content-filters":["build-id"],'
 """What makes the proxy put each client's vector in place of `%I`."""
 BODY_BYTES = 900_000
@@ -104,7 +107,7 @@ class Chain:
         whole = self.place[1] is None
         write = sse.record if whole else sse.live_record
         places = [cursor.encode_number(position) for position in before]
-        begin, size = ".".join(places), 0
+        begin, size, count = ".".join(places), 0, 0
         events: list[str] = []
         positions: dict[Key, int] = {}
         for run in runs:
@@ -113,9 +116,10 @@ class Chain:
             for offset, value, name, headers in run.records:
                 place = cursor.encode_number(offset + 1)
                 event = write(head + place + rest, value, name, headers)
-                if events and size + len(event) > CHUNK_BYTES:
+                if events and size + len(event) > (SMALL_BYTES if whole and count < FEW else CHUNK_BYTES):
                     yield self._item(begin, ".".join(places), positions, events)
                     begin, size, events, positions = ".".join(places), 0, [], {}
+                    count += 1
                 events.append(event)
                 size += len(event)
                 places[entry] = place

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kafkasse import cursor, sse
 from relay import chunks
-from relay.chunks import BODY_BYTES, CHUNK_BYTES, Chain, Item, Run
+from relay.chunks import BODY_BYTES, CHUNK_BYTES, FEW, SMALL_BYTES, Chain, Item, Run
 from tests.fakes import Chains
 from tests.harness.eventstream import EventStreamParser
 
@@ -289,11 +289,23 @@ def test_whole_of_any_runs_gives_items_that_the_proxy_passes_on_as_they_are(roun
 def test_whole_of_any_runs_ends_an_item_where_it_grows_too_large_and_not_where_a_partition_ends(round_):
     """One flush for each client, however many partitions a round has read."""
     texts = [(item, content(fields)) for item, fields in whole(round_)]
-    for item, text in texts:
-        assert item.records == 1 or len(text) <= CHUNK_BYTES
-    for (_, text), (_, following) in itertools.pairwise(texts):
+    limits = [SMALL_BYTES if number < FEW else CHUNK_BYTES for number in range(len(texts))]
+    for (item, text), limit in zip(texts, limits, strict=True):
+        assert item.records == 1 or len(text) <= limit
+    for ((_, text), (_, following)), limit in zip(itertools.pairwise(texts), limits, strict=False):
         first = following[: following.index("\n\n") + 2]
-        assert len(text) + len(first) > CHUNK_BYTES
+        assert len(text) + len(first) > limit
+
+
+def test_whole_of_a_long_round_begins_with_small_items():
+    """A hundred of them are what the proxy keeps for a client that does not read; of a busy topic there are large ones."""
+    run = run_of(*[b"x" * 1000] * 1000)
+    sizes = [
+        len(content(json.loads(item.body))) for item in Chain(("orders", None), run.tag).items([run], [0])
+    ]
+    assert all(SMALL_BYTES - 1100 < size <= SMALL_BYTES for size in sizes[:FEW])
+    assert all(CHUNK_BYTES - 1100 < size <= CHUNK_BYTES for size in sizes[FEW:-1])
+    assert len(sizes) > FEW + 2
 
 
 def test_whole_of_several_partitions_is_one_item_with_all_that_is_needed():
