@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kafkasse.stream import Named, Stream
-    from kafkasse.topics import Key
+    from kafkasse.topics import Key, Place
 
 logger = logging.getLogger(__name__)
 
@@ -146,19 +146,7 @@ def hold(
     instruct = request.grip.start_instruct()  # type: ignore[attr-defined]
     instruct.set_hold_stream()
     instruct.set_keep_alive(sse.KEEP_ALIVE, conf.KAFKASSE_KEEP_ALIVE)
-    if what.whole:
-        instruct.add_channel(Channel(_whole_channel(what), prev_id=what.rest(positions)))
-    else:
-        for key, position in positions.items():
-            channel = Channel(_channel(what, key), prev_id=cursor.encode_number(position))
-            channel.filters.append("build-id")
-            instruct.add_channel(channel)
-        # A template of the rest, which the proxy fills in with the last ids of each client's channels.
-        instruct.meta["id_format"] = what.rest_of(
-            positions, lambda key: f"%({conf.GRIP_PREFIX}{_channel(what, key)})s"
-        )
-    for topic in what.topics:
-        instruct.add_channel(topics.control_channel(topic))
+    _add_channels(instruct, what, positions)
     response = stream(body)
     # By hand, as django-grip leaves out a timeout of 0, which asks the proxy to come back at once.
     seconds = conf.KAFKASSE_NEXT_TIMEOUT if timeout is None else timeout
@@ -173,11 +161,24 @@ def page(body: str, *, next_link: str) -> HttpResponse:
     return response
 
 
-def _whole_channel(what: Stream) -> str:
-    (topic,) = what.topics
-    return topics.whole_channel(topic, what.tags[topic])
+def _add_channels(instruct: Any, what: Stream, positions: Mapping[Key, int]) -> None:
+    """Hold a client by the channel of its whole topic, or those of its partitions, and by the control channels."""
+    if what.whole:
+        (topic,) = what.topics
+        instruct.add_channel(Channel(_channel(what, (topic, None)), prev_id=what.rest(positions)))
+    else:
+        for key, position in positions.items():
+            channel = Channel(_channel(what, key), prev_id=cursor.encode_number(position))
+            channel.filters.append("build-id")
+            instruct.add_channel(channel)
+        # A template of the rest, which the proxy fills in with the last ids of each client's channels.
+        instruct.meta["id_format"] = what.rest_of(
+            positions, lambda key: f"%({conf.GRIP_PREFIX}{_channel(what, key)})s"
+        )
+    for topic in what.topics:
+        instruct.add_channel(topics.control_channel(topic))
 
 
-def _channel(what: Stream, key: Key) -> str:
-    topic, partition = key
+def _channel(what: Stream, place: Place) -> str:
+    topic, partition = place
     return topics.channel(topic, what.tags[topic], partition)

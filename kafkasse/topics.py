@@ -41,23 +41,12 @@ def is_public(topic: str, pattern: str = ".*") -> bool:
     return is_name(topic) and not is_internal(topic) and re.fullmatch(pattern, topic) is not None
 
 
-def channel(topic: str, tag: str, partition: int) -> str:
-    """Return the name of the channel that carries one partition's items (`:` cannot stand in a topic's name).
+def channel(topic: str, tag: str, partition: int | None) -> str:
+    """Return the name of the channel that carries one partition's items, or with None those of the whole topic.
 
-    The tag keeps a topic from an earlier one of its name, whose items had the same ids.
+    `:` cannot stand in a topic's name.  The tag keeps a topic from an earlier one of its name, whose items had the same ids.
     """
-    return f"{topic}:{tag}:{partition}"
-
-
-def whole_channel(topic: str, tag: str) -> str:
-    """Return the name of the channel that carries the items of all partitions, where one relay has them all."""
-    return f"{topic}:{tag}:{WHOLE}"
-
-
-def channel_of(place: Place, tag: str) -> str:
-    """Return the name of the channel of a partition or a whole topic."""
-    topic, partition = place
-    return whole_channel(topic, tag) if partition is None else channel(topic, tag, partition)
+    return f"{topic}:{tag}:{WHOLE if partition is None else partition}"
 
 
 def control_channel(topic: str) -> str:
@@ -66,10 +55,7 @@ def control_channel(topic: str) -> str:
 
 
 def parts(channel_name: str) -> tuple[str, str, int | None] | None:
-    """Return topic, tag and partition of a name that `channel` gave, or `whole_channel`, which is of no partition.
-
-    None for any other name.
-    """
+    """Return topic, tag and partition of a name that `channel` gave, or None for any other."""
     match = _CHANNEL.fullmatch(channel_name)
     if not match:
         return None

@@ -58,19 +58,19 @@ class Audience:
     prefix: str = ""
     _passed_over: dict[str, Place] = field(default_factory=dict)
 
-    def name(self, place: Place, tag: str) -> str:
-        """Return the name of a channel, as the proxies know it."""
-        return self.prefix + topics.channel_of(place, tag)
-
     def listens(self, place: Place, tag: str) -> bool:
         """Say whether somebody may listen to a partition, or a whole topic."""
-        return self.subscriptions.has(self.name(place, tag))
+        return self.subscriptions.has(self._channel(place, tag))
+
+    def _channel(self, place: Place, tag: str) -> str:
+        topic, partition = place
+        return self.prefix + topics.channel(topic, tag, partition)
 
     def heard(self, places: Iterable[Place], tag: str) -> list[Place]:
         """Return those of a topic's places to which somebody may listen; the others count as passed over."""
         found = []
         for place in places:
-            channel = self.name(place, tag)
+            channel = self._channel(place, tag)
             if self.subscriptions.has(channel):
                 found.append(place)
             else:

@@ -8,6 +8,7 @@ topic's items are its vectors (docs/adr/0026-one-chain-for-a-whole-topic.md).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 import orjson
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 60_000
 """Where an item ends: large enough to cost the proxy one flush, small enough to keep a slow client's queue short."""
 SMALL_BYTES, FEW = 15_000, 8
-"""Where the first few items of a whole topic's round end.  The proxy keeps a hundred items for a client that does not read: with
-what four partitions would have in a chain each, these are some 1 MB, and what is more comes from the log."""
+"""Where the first few items of a whole topic's round end.  The proxy keeps a hundred items for a client that does not read:
+those are 1.5 MB then, as where four partitions have a chain each, and what is more comes from the log."""
 FILTERED = '"content-filters":["build-id"],'
 """What makes the proxy put each client's vector in place of `%I`."""
 BODY_BYTES = 900_000
@@ -89,7 +90,8 @@ class Chain:
     @property
     def channel(self) -> str:
         """The name of its channel."""
-        return self.prefix + topics.channel_of(self.place, self.tag)
+        topic, partition = self.place
+        return self.prefix + topics.channel(topic, self.tag, partition)
 
     @property
     def _filters(self) -> str:
@@ -107,7 +109,8 @@ class Chain:
         whole = self.place[1] is None
         write = sse.record if whole else sse.live_record
         places = [cursor.encode_number(position) for position in before]
-        begin, size, count = ".".join(places), 0, 0
+        limits = chain([SMALL_BYTES] * FEW if whole else [], repeat(CHUNK_BYTES))
+        begin, size, limit = ".".join(places), 0, next(limits)
         events: list[str] = []
         positions: dict[Key, int] = {}
         for run in runs:
@@ -116,10 +119,10 @@ class Chain:
             for offset, value, name, headers in run.records:
                 place = cursor.encode_number(offset + 1)
                 event = write(head + place + rest, value, name, headers)
-                if events and size + len(event) > (SMALL_BYTES if whole and count < FEW else CHUNK_BYTES):
+                if events and size + len(event) > limit:
                     yield self._item(begin, ".".join(places), positions, events)
-                    begin, size, events, positions = ".".join(places), 0, [], {}
-                    count += 1
+                    begin, size, limit = ".".join(places), 0, next(limits)
+                    events, positions = [], {}
                 events.append(event)
                 size += len(event)
                 places[entry] = place

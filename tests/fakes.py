@@ -68,7 +68,7 @@ def tag_of(topic: str) -> str:
 
 def channel_of(topic: str = "orders", partition: int | None = 0) -> str:
     """Return the name of a partition's channel, or with None of a topic's, where the cluster gives topics no ids."""
-    return topics.channel_of((topic, partition), tag_of(topic))
+    return topics.channel(topic, tag_of(topic), partition)
 
 
 class ListSource:

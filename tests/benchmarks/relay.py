@@ -96,7 +96,7 @@ def whole_channel(kafka: KafkaBroker, topic: str) -> str:
     """Return the name of the channel of a topic."""
     config = {"bootstrap.servers": kafka.bootstrap, "group.id": "bench"}
     with closing(Consumer(config)) as consumer:
-        return topics.whole_channel(topic, Catalog(consumer, config).topics([topic], TIMEOUT)[topic].tag)
+        return topics.channel(topic, Catalog(consumer, config).topics([topic], TIMEOUT)[topic].tag, None)
 
 
 def serve(port: int, channel: str) -> None:

@@ -13,17 +13,9 @@ from kafkasse import direct
 from tests.harness.cursors import event_id, positions_of
 from tests.harness.eventstream import EventStreamParser
 from tests.harness.wait import until
-from tests.integration import views_kit
 from tests.kafkasse.grip_proxy import ask
 
 pytestmark = pytest.mark.integration
-
-shared_cluster = views_kit.shared_cluster
-own_cluster = views_kit.own_cluster
-clean_history = views_kit.clean_history
-cluster = views_kit.cluster
-fragile = views_kit.fragile
-topic = views_kit.topic
 
 SOON = 10
 

@@ -6,17 +6,9 @@ import pytest
 from django.test import Client
 
 from tests.harness.cursors import event_id, positions_of
-from tests.integration import views_kit
 from tests.kafkasse.grip_proxy import ask
 
 pytestmark = pytest.mark.integration
-
-shared_cluster = views_kit.shared_cluster
-clean_history = views_kit.clean_history
-cluster = views_kit.cluster
-own_cluster = views_kit.own_cluster
-fragile = views_kit.fragile
-topic = views_kit.topic
 
 COUNT = 20
 TIME = 1_700_000_000_000

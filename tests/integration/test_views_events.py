@@ -8,16 +8,10 @@ from django.test import Client
 from kafkasse import cursor, sse
 from tests.harness.cursors import channels_of, event_id
 from tests.harness.eventstream import EventStreamParser
-from tests.integration import views_kit
 from tests.kafkasse.fakes import build_id_filter
 from tests.kafkasse.grip_proxy import GripProxy, ask
 
 pytestmark = pytest.mark.integration
-
-shared_cluster = views_kit.shared_cluster
-clean_history = views_kit.clean_history
-cluster = views_kit.cluster
-topic = views_kit.topic
 
 
 @pytest.fixture

@@ -12,17 +12,9 @@ from kafkasse.exceptions import KafkaUnavailableError
 from tests.harness.cursors import chained, channels_of, event_id
 from tests.harness.mock_kafka import METADATA, OFFSET_COMMIT, OFFSET_FETCH
 from tests.harness.wait import until
-from tests.integration import views_kit
 from tests.kafkasse.grip_proxy import GripProxy, ask
 
 pytestmark = pytest.mark.integration
-
-shared_cluster = views_kit.shared_cluster
-own_cluster = views_kit.own_cluster
-clean_history = views_kit.clean_history
-cluster = views_kit.cluster
-fragile = views_kit.fragile
-topic = views_kit.topic
 
 PROMISED = 3.0
 """Seconds within which Kafka's absence is answered."""

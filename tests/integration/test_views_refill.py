@@ -14,16 +14,10 @@ from kafkasse.stream import Stream
 from kafkasse.topics import control_channel
 from relay import chunks
 from tests.harness.cursors import chained, channels_of, event_id, positions_of
-from tests.integration import views_kit
 from tests.kafkasse.fakes import build_id_filter
 from tests.kafkasse.grip_proxy import MARK, GripProxy, ask
 
 pytestmark = pytest.mark.integration
-
-shared_cluster = views_kit.shared_cluster
-clean_history = views_kit.clean_history
-cluster = views_kit.cluster
-topic = views_kit.topic
 
 KEY = "of-the-proxy-and-long-enough-for-hs256"
 

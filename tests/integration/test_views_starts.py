@@ -8,15 +8,9 @@ import json
 import pytest
 
 from tests.harness.cursors import channels_of, event_id, positions_of
-from tests.integration import views_kit
 from tests.kafkasse.grip_proxy import GripProxy, ask
 
 pytestmark = pytest.mark.integration
-
-shared_cluster = views_kit.shared_cluster
-clean_history = views_kit.clean_history
-cluster = views_kit.cluster
-topic = views_kit.topic
 
 COUNT = 40
 

@@ -7,22 +7,14 @@ import re
 import pytest
 
 from kafkasse import cursor
-from kafkasse.topics import whole_channel
+from kafkasse.topics import channel
 from relay import chunks
 from relay.chunks import Chain, Run
 from tests.harness.cursors import chained, channels_of, event_id, positions_of
 from tests.harness.wait import until
-from tests.integration import views_kit
 from tests.kafkasse.grip_proxy import MARK, GripProxy, ask
 
 pytestmark = pytest.mark.integration
-
-shared_cluster = views_kit.shared_cluster
-own_cluster = views_kit.own_cluster
-clean_history = views_kit.clean_history
-cluster = views_kit.cluster
-fragile = views_kit.fragile
-topic = views_kit.topic
 
 PERCENT = "100 % %I %% %(x)s"
 """What the proxy's filter would change."""
@@ -186,7 +178,7 @@ def test_refill_vector_of_too_few_or_too_many_partitions_is_told(relayed):
 def test_refill_of_a_topic_that_was_created_again_joins_its_channel(relayed):
     """It has another name; what comes there before the client is subscribed would be missed."""
     proxy = GripProxy().open(relayed)
-    before = whole_channel(relayed, cursor.tag(relayed, "id of before"))
+    before = channel(relayed, cursor.tag(relayed, "id of before"), None)
     proxy.places = {before: "0.0"}
     proxy.refill()
     assert list(proxy.places) == [f"{chained(relayed)}:all"]

@@ -109,7 +109,7 @@ def test_parts_of_channel_are_what_it_was_made_of(topic, topic_id, partition):
 def test_parts_of_a_whole_topics_channel_are_what_it_was_made_of(topic, topic_id):
     """It is of no partition."""
     tag = cursor.tag(topic, topic_id)
-    name = topics.whole_channel(topic, tag)
+    name = topics.channel(topic, tag, None)
     assert name == f"{topic}:{tag}:all"
     assert topics.parts(name) == (topic, tag, None)
 
@@ -118,8 +118,9 @@ def test_parts_of_a_whole_topics_channel_are_what_it_was_made_of(topic, topic_id
 def test_channel_of_a_place_is_the_partitions_or_the_topics(topic, topic_id, partition):
     """Both sides call them alike."""
     tag = cursor.tag(topic, topic_id)
-    whole, own = topics.whole_channel(topic, tag), topics.channel(topic, tag, partition or 0)
-    assert topics.channel_of((topic, partition), tag) == (whole if partition is None else own)
+    assert (
+        topics.channel(topic, tag, partition) == f"{topic}:{tag}:{'all' if partition is None else partition}"
+    )
 
 
 @given(names, names, ids, ids, st.integers(0, 999_999_999))
@@ -127,10 +128,10 @@ def test_channel_of_a_place_is_the_partitions_or_the_topics(topic, topic_id, par
 def test_whole_channel_is_no_other_one(topic, other, topic_id, other_id, partition):
     """Whatever the topics are called: a client of another channel would be given an id that it cannot be at."""
     tag, other_tag = cursor.tag(topic, topic_id), cursor.tag(other, other_id)
-    name = topics.whole_channel(topic, tag)
+    name = topics.channel(topic, tag, None)
     others = {topics.channel(each, other_tag, partition) for each in (topic, other, "all")}
     assert name not in others | {topics.control_channel(topic), topics.control_channel(other)}
-    assert (name == topics.whole_channel(other, other_tag)) == ((topic, tag) == (other, other_tag))
+    assert (name == topics.channel(other, other_tag, None)) == ((topic, tag) == (other, other_tag))
 
 
 @given(names, st.integers(0, 9), ids, ids)
