@@ -17,13 +17,17 @@ REAL = {"own_kafka_creating", "kafka", "own_kafka", "stack", "make_stack"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by what it asks for, so that no mark can be forgotten."""
+    """Mark each test by what it asks for, so that no mark can be forgotten; put the modules of the long ones first."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & REAL:
             item.add_marker(pytest.mark.acceptance)
         elif "mock_kafka" in fixtures:
             item.add_marker(pytest.mark.integration)
+    # One that began last would keep a process of several busy alone.  Modules stay together: each starts a chain.
+    # (pytest-randomly has put all in its order before.)
+    modules = {item.path for item in items if item.get_closest_marker("long")}
+    items.sort(key=lambda item: (item.path not in modules, item.get_closest_marker("long") is None))
 
 
 @pytest.hookimpl(hookwrapper=True)

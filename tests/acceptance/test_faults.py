@@ -232,6 +232,7 @@ def test_relay_that_starts_without_kafka_says_so_once_and_goes_on(kafka_chain):
 # --- Django -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.timeout(150)
 def test_django_stopped_for_20_s_cuts_nobody_off(chain, topic):
     """The streams live without the application, and whatever they needed from it they get when it returns.
@@ -270,6 +271,7 @@ def test_answer_cut_in_the_middle_loses_nothing(kafka, topic, make_stack):
 # --- clients and partitions -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.timeout(150)
 def test_slow_client_gets_everything(kafka, chain, topic):
     """A client that does not read for a while loses nothing, and holds up nobody else.
