@@ -20,6 +20,8 @@ LOOK = 0.1
 """Seconds from one look at the ends of the logs to the next, at least: how far the committed positions lag behind."""
 SHARE = 20
 """A look that took long is followed by a pause of so many times as long: thousands of partitions are some work for Kafka."""
+LONGEST = 5.0
+"""Seconds that such a pause lasts at most."""
 TIMEOUT = 1.0
 """How many seconds Kafka may take to tell them; the end of the relay waits for it."""
 
@@ -79,18 +81,19 @@ class Resting:
         """Return the answer to a look, if there is one; look again when that is due."""
         if self._asked is None:
             if self._keys and now >= self._next_look:
-                self._next_look = now + max(LOOK, SHARE * self._took)
                 self._asked = self._thread.submit(self._look, places(self._keys))
             return {}
         if not self._asked.done():
             return {}
         asked, self._asked = self._asked, None
+        self._next_look = now + min(max(LOOK, SHARE * self._took), LONGEST)
         try:
             return asked.result()
         except KafkaException:
             return {}  # another look follows
 
     def _look(self, partitions: list[TopicPartition]) -> dict[Key, int]:
+        is_connecting = self._asking is None
         if self._asking is None:
             self._asking, self._renewal = Consumer(self._config), Renewal()
         began = time.monotonic()
@@ -103,7 +106,8 @@ class Resting:
                 self._asking = None
             raise
         finally:
-            self._took = time.monotonic() - began
+            # How long it takes to connect says nothing about the work.
+            self._took = 0.0 if is_connecting else time.monotonic() - began
         self._renewal.came()
         return found
 
