@@ -278,17 +278,17 @@ def test_records_gone_by_retention_are_told(kafka, stack, topic):
         check(client.records, writer.acknowledged, first={0: 60}).assert_ok()
 
 
-def test_retention_under_a_sleeping_relay_is_told(own_kafka, make_stack):
+def test_retention_under_a_sleeping_relay_is_told(kafka, make_stack):
     """Records that are gone before the relay read them break the chain: its holders are told."""
-    topic = own_kafka.create_topic(partitions=1)
-    stack = make_stack(own_kafka)
+    topic = kafka.create_topic(partitions=1)
+    stack = make_stack(kafka, env={"KAFKASSE_TOPIC_PATTERN": topic})
     with stack.client(topic, reconnect=True) as client:
         client.wait_open()
-        own_kafka.produce(topic, b"0", b"1")
+        kafka.produce(topic, b"0", b"1")
         client.wait_for(2, 15)
         stack.relays[0].terminate()
-        own_kafka.produce(topic, *[b"%d" % number for number in range(2, 10)])
-        own_kafka.delete_records(topic, {0: 6})
+        kafka.produce(topic, *[b"%d" % number for number in range(2, 10)])
+        kafka.delete_records(topic, {0: 6})
         stack.relays[0].start()
         client.wait_for(6, 40)
         assert [event.data for event in client.records] == ["0", "1", "6", "7", "8", "9"]

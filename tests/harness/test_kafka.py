@@ -32,18 +32,16 @@ def test_kafka_takes_large_records(kafka, topic):
     assert kafka.end_offsets(topic)[0] == 1
 
 
-def test_own_kafka_keeps_its_data_and_address_over_stop_and_kill(own_kafka):
+def test_own_kafka_keeps_its_data_and_address_when_it_is_killed(own_kafka):
     """What a fault does to the broker is over when it has started again."""
     name = own_kafka.create_topic(partitions=1)
     address = own_kafka.bootstrap
     own_kafka.produce(name, b"a")
-    own_kafka.restart()
-    own_kafka.produce(name, b"b")
     own_kafka.kill()
     assert not own_kafka.has_leaders()
     own_kafka.start()
-    own_kafka.produce(name, b"c")
-    assert [value for _, _, value in own_kafka.read_all(name)] == [b"a", b"b", b"c"]
+    own_kafka.produce(name, b"b")
+    assert [value for _, _, value in own_kafka.read_all(name)] == [b"a", b"b"]
     assert own_kafka.bootstrap == address
 
 
