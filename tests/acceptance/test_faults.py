@@ -18,7 +18,7 @@ from tests.harness.wait import until
 
 pytestmark = pytest.mark.acceptance
 
-# At the clients.  The best of several has to keep what is promised; where other programs use the processors too, one may
+# At the clients.  All but one have to keep what is promised; where other programs use the processors too, one may
 # take longer, but never as long as without what the promise rests on: static membership, and no second at the proxy.
 RESTART, BUSY_RESTART = 2.0, 5.0  # seconds from a relay's start; a member without a name takes more than six
 TAKE_OVER, BUSY_TAKE_OVER = 8.0, 10.0  # from a relay's end; six are the session's
@@ -87,7 +87,7 @@ def test_relay_killed_five_times_goes_on_at_once(chain, topic):
             seconds.append(crowd.wait_flowing(20))
         crowd.finish()
     assert crowd.connections() == {1}
-    assert min(seconds) <= RESTART, seconds
+    assert sorted(seconds)[-2] <= RESTART, seconds
     assert max(seconds) <= BUSY_RESTART, seconds
 
 
