@@ -7,6 +7,7 @@ the proxy, so that nothing but the relay and the broker is measured; and where n
 import argparse
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -114,7 +115,11 @@ def serve(port: int, channel: str) -> None:
     with zmq.Context() as context, context.socket(zmq.SUB) as subscriptions:
         subscriptions.bind(f"tcp://127.0.0.1:{port + 1}")
         subscriptions.subscribe(channel)
-        ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+        server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        # ZeroMQ tells a new peer what is subscribed to while the socket is asked for something.
+        while True:
+            subscriptions.recv()
 
 
 def options() -> argparse.Namespace:
