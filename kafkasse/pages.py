@@ -38,8 +38,8 @@ FAST_BYTES = 500_000
 """A topic that brings more in a second is read in long pages all the same: in small ones, nobody would catch up with it."""
 MANY_RECORDS = 1000
 """A page with more of them is sent as it is: many clients would ask for its small ones at the same time."""
-FRAME = 40
-"""What an event has besides its value and its id, in bytes."""
+FRAME = len("event: message\nid: \ndata: \n\n")
+"""What an event has besides its value and its id, in bytes; what is too much of a page is cut off from its text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def _stream(
         sent = body if stream.whole else sse.escape(body)
         if len(sent.encode()) <= FIRST_HOLD_BYTES:
             return _hold(request, stream, known, page.positions, sent)
-    return _next_page(stream, page.positions, body)
+    return _next_page(stream, page, _stop(stream, start, known), body)
 
 
 @readable
@@ -156,7 +156,7 @@ def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> Ht
     if ends:
         return grip.stream(body)
     if not page.complete:
-        return _next_page(stream, page.positions, body)
+        return _next_page(stream, page, _stop(stream, start, known), body)
     held = stream.held_by(known.whole)
     # A topic that was created again has other channels.
     here = {topic: each for topic, each in named.items() if each[0] == known.tags[topic]}
@@ -221,9 +221,10 @@ def follow(request: HttpRequest, topics: tuple[str, ...], position: str, terms: 
     if page.complete and len(page.body) <= JOIN_BYTES and not (start.resets or page.breaks):
         held = stream.held_by(known.whole)
         return _hold(request, held, known, start.positions, "", timeout=AT_ONCE)
-    if page.left(_stop(stream, start, known)) > NEAR_BYTES and not turns.turns().take(len(body)):
+    stop = _stop(stream, start, known)
+    if page.left(stop) > NEAR_BYTES and not turns.turns().take(len(body)):
         return grip.stream(sse.retry_with_jitter())
-    return _next_page(stream, page.positions, body)
+    return _next_page(stream, page, stop, body)
 
 
 def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:
@@ -242,11 +243,14 @@ def _stop(stream: Stream, start: Start, known: Known) -> dict[Key, int]:
     return resume.stops(start.positions, known.positions if stream.end is None else stream.end)
 
 
-def _next_page(stream: Stream, positions: Mapping[Key, int], body: str) -> HttpResponseBase:
+def _next_page(stream: Stream, page: Written, stop: Mapping[Key, int], body: str) -> HttpResponseBase:
+    """Return a page and the link to what follows it: another one in the client's lane, or the hold, the same for all."""
     stream = stream.held_by(())
-    if stream.lane is None:
+    if page.left(stop) <= JOIN_BYTES:
+        stream = stream.in_lane(None)
+    elif stream.lane is None:
         stream = stream.in_lane(random.randrange(LANES))  # noqa: S311 - a lane is no secret
-    return grip.page(body, next_link=_link("follow", stream, stream.event_id(positions)))
+    return grip.page(body, next_link=_link("follow", stream, stream.event_id(page.positions)))
 
 
 def _hold(

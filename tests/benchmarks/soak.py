@@ -2,8 +2,9 @@
 
 A writer, and clients that come and go, in crews: some start with what comes, some with the last thousand records, some
 with a cursor that is ten seconds old.  Memory and open files of each process are noted all the time, and what they grow by
-is told as a slope, from after the first fifth on: until then caches fill.  Real Kafka, Pushpin, Django and relay.  Ends with
-1 when a record was lost, repeated or out of order, or when a process grows.
+is told as a slope, from after the first fifth on: until then caches fill.  Real Kafka, Pushpin, Django and relay; a Pushpin
+that ends is started again, as a supervisor does.  Ends with 1 when a record was lost, repeated or out of order, or when a
+process grows.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.cost import RUNNER, uses
 from tests.benchmarks.report import add_markdown, machine, show
@@ -69,21 +71,39 @@ class Series:
         return f"| {' | '.join(cells)} |"
 
 
-def noted(
-    processes: Iterable[Process], until: float, settled: float, ended: threading.Event
-) -> dict[str, Series]:
-    """Note what the processes hold until a time of `time.monotonic`; return what they held from `settled` on."""
-    found: dict[str, Series] = {}
-    while (left := until - time.monotonic()) > 0 and not ended.wait(min(NOTED, left)):
-        if time.monotonic() < settled:
-            continue
-        for name, pid, use in uses(processes):
-            if name != RUNNER:
-                series = found.setdefault(name, Series())
-                series.hours.append(time.monotonic() / 3600)
-                series.memory.append(use.rss / 1e6)
-                series.files.append(len([*Path(f"/proc/{pid}/fd").iterdir()]))
-    return found
+class Watch:
+    """What the processes hold, between two times of `time.monotonic`; and the supervisor of Pushpin."""
+
+    def __init__(self, stack: Stack, kafka: Process, begin: float, end: float) -> None:
+        """Nothing is noted yet."""
+        self._stack, self._kafka, self._begin, self._end = stack, kafka, begin, end
+        self._series: dict[str, dict[str, Series]] = {}
+        self.restarts = 0
+
+    def look(self) -> None:
+        """Note what they hold now, if it is time; start Pushpin again where it has ended."""
+        stack = self._stack
+        if not stack.pushpin.alive:
+            self.restarts += 1
+            # What it holds now is no part of what it held.
+            self._series.pop(stack.pushpin.name, None)
+            stack.pushpin.start()
+        if self._begin < time.monotonic() < self._end:
+            self._note([stack.django, stack.pushpin, *stack.relays, self._kafka])
+
+    def _note(self, processes: Iterable[Process]) -> None:
+        for process in processes:
+            for name, pid, use in uses([process]):
+                if name != RUNNER:
+                    series = self._series.setdefault(process.name, {}).setdefault(name, Series())
+                    series.hours.append(time.monotonic() / 3600)
+                    series.memory.append(use.rss / 1e6)
+                    series.files.append(len([*Path(f"/proc/{pid}/fd").iterdir()]))
+
+    def series(self) -> dict[str, Series]:
+        """Return what each process held, by its name; nothing of one that was not looked at twice."""
+        named = (each for of_one in self._series.values() for each in of_one.items())
+        return {name: series for name, series in named if len(series.hours) > 1}
 
 
 class Clients:
@@ -92,13 +112,14 @@ class Clients:
     def __init__(self, stack: Stack, topic: str, writer: NumberedWriter, until: float) -> None:
         """Nobody comes yet."""
         self._stack, self._topic, self._writer, self._until = stack, topic, writer, until
-        self._rate = writer.rate
+        self._rate, self._began = writer.rate, time.monotonic()
         self._topic_id = stack.kafka.topic_id(topic)
         self._chance = random.Random(0)  # noqa: S311 - to be repeated
         self._kinds = itertools.cycle([self._new, self._with_the_last, self._back])
         self._lock = threading.Lock()
         self.counted: Counter[str] = Counter()
         self.crews = self.came_back = 0
+        self.wrong: list[str] = []
         self.failed: list[BaseException] = []
         self.broken = threading.Event()
         self._threads = [threading.Thread(target=self._come_and_go, name=f"crew {n}") for n in range(CREWS)]
@@ -108,28 +129,42 @@ class Clients:
         for thread in self._threads:
             thread.start()
 
-    def join(self) -> None:
-        """Wait until all are gone."""
+    def wait_gone(self, timeout: float) -> bool:
+        """Wait so many seconds at the most; say whether all are gone."""
+        end = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _come_and_go(self) -> None:
         try:
             while time.monotonic() < self._until and not self.broken.is_set():
                 with self._lock:
                     load = next(self._kinds)(self._chance.uniform(*STAYS))
+                came = time.monotonic() - self._began
                 with Swarm(load) as swarm:
                     got = swarm.result()
                 with self._lock:
-                    self.crews += 1
-                    self.came_back += got["closed"]
-                    self.counted.update({name: got[name] for name in (*COUNTED, "delivered")})
-                    self.counted["resets"] += got["notices"].get("stream-reset", 0)
-                    self.counted["incomplete"] += CREW - got["complete"]
-                    self.counted["refused"] += got["failed"]
+                    self._add(load, came, got)
         except BaseException as error:  # noqa: BLE001 - told at the end, by the thread that runs all this
             self.failed.append(error)
             self.broken.set()
+
+    def _add(self, load: Load, came: float, got: Mapping[str, Any]) -> None:
+        self.crews += 1
+        self.came_back += got["closed"]
+        self.counted["delivered"] += got["delivered"]
+        wrong = {name: got[name] for name in COUNTED} | {
+            "resets": got["notices"].get("stream-reset", 0),
+            "incomplete": CREW - got["complete"],
+            "refused": got["failed"],
+        }
+        self.counted.update(wrong)
+        if any(wrong.values()):
+            left = time.monotonic() - self._began
+            asked = f"{load.path} {load.header}".strip()
+            seen = {name: count for name, count in wrong.items() if count}
+            self.wrong.append(f"{asked}, from {came:.0f} s to {left:.0f} s, closed {got['closed']}: {seen}")
 
     def _load(self, seconds: float, query: str = "", header: str = "", more: int = 0) -> Load:
         return Load(
@@ -162,7 +197,7 @@ class Clients:
         return {p: max(0, last + 1 - behind) for p, last in self._writer.acknowledged.copy().items()}
 
 
-def soak(minutes: float, rate: float, folder: Path) -> tuple[dict[str, Series], Clients]:
+def soak(minutes: float, rate: float, folder: Path) -> tuple[Watch, Clients]:
     """Run everything for so long, with so many records a second."""
     with KafkaBroker(folder / "kafka") as kafka:
         topic = kafka.create_topic()
@@ -172,13 +207,16 @@ def soak(minutes: float, rate: float, folder: Path) -> tuple[dict[str, Series], 
         ):
             writer.wait_total(int(OLD * rate), 60)
             began = time.monotonic()
-            clients = Clients(stack, topic, writer, began + 60 * minutes)
+            end = began + 60 * minutes
+            clients = Clients(stack, topic, writer, end)
+            watch = Watch(stack, kafka.process, began + 60 * minutes * SETTLING, end)
             clients.start()
-            parts = [stack.django, stack.pushpin, *stack.relays, kafka.process]
-            settled = began + 60 * minutes * SETTLING
-            series = noted(parts, began + 60 * minutes, settled, clients.broken)
-            clients.join()
-    return series, clients
+            try:
+                while not clients.wait_gone(NOTED):
+                    watch.look()
+            finally:
+                clients.broken.set()  # nobody comes any more
+    return watch, clients
 
 
 def main() -> int:
@@ -191,21 +229,24 @@ def main() -> int:
     add_markdown(parser)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kafkasse-soak-") as folder:
-        series, clients = soak(asked.minutes, asked.rate, Path(folder))
+        watch, clients = soak(asked.minutes, asked.rate, Path(folder))
     if clients.failed:
         raise clients.failed[0]
+    series = watch.series()
     # Java takes what it is allowed to, and keeps it.
     grown = [f"{name}: {what}" for name, each in series.items() if name != "kafka" for what in each.grows()]
     wrong = {name: count for name, count in clients.counted.items() if count and name != "delivered"}
     told = (
         f"{clients.crews:,} crews of {CREW} came and went, and got {clients.counted['delivered']:,} records; "
-        f"sent away for a moment, and back: {clients.came_back:,}; "
+        f"sent away for a moment, and back: {clients.came_back:,}; Pushpin ended, and was started again: {watch.restarts}; "
         f"wrong: {wrong or 'nothing'}; growing: {', '.join(grown) or 'nothing'}."
     )
     head = f"{machine()}. {asked.minutes:g} minutes at {asked.rate:,.0f} records/s, {CREWS * CREW} clients at a time.\n"
     rows = [each.row(name) for name, each in series.items()]
     text = "\n".join([head, HEAD, *rows, f"\n{told}\n"])
     show(text, asked.markdown, "soak")
+    for crew in clients.wrong:
+        print(crew, file=sys.stderr)
     return 1 if wrong or grown else 0
 
 
