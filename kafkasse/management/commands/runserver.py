@@ -20,7 +20,11 @@ class Server(basehttp.WSGIServer):
 
 
 class Handler(basehttp.ServerHandler):
-    """Django's handler, for one request per connection: a connection that the proxy keeps open would keep a thread."""
+    """Django's handler, for one request per connection.
+
+    One that the proxy keeps open would keep a thread; and to close it when it is idle may cost a request
+    (docs/explanation/guarantees.md, known limits).
+    """
 
     def cleanup_headers(self) -> None:
         """Say that the connection ends; an application may not, as the header is the server's."""
