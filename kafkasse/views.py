@@ -112,7 +112,7 @@ def _stream(
     request: HttpRequest, stream: Stream, start: Start, known: Known, *, comes_back: bool
 ) -> HttpResponseBase:
     """Return the first answer of a stream: the end, the hold, or a page."""
-    page = _page(stream, start, known)
+    page, left = _page(stream, start, known)
     body = replay.opening(stream, start) + page.body
     if page.complete and stream.end is not None:
         if comes_back and not (page.records or page.breaks or start.resets):
@@ -123,7 +123,7 @@ def _stream(
         sent = body if stream.whole else sse.escape(body)
         if len(sent.encode()) <= FIRST_HOLD_BYTES:
             return _hold(request, stream, known, page.positions, sent)
-    return _next_page(stream, page, _stop(stream, start, known), body)
+    return _next_page(stream, page.positions, left, body)
 
 
 @readable
@@ -140,7 +140,7 @@ def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> Ht
         is_behind = False
         if stream.end is None:
             known, is_behind = _newly_committed(stream, start, known)
-        page = _page(stream, start, known, shared=True)
+        page, left = _page(stream, start, known, shared=True)
         body = replay.resets(stream, start) + page.body
         if stream.end is None and not body:
             body = _heartbeat(stream, page.positions, is_behind=is_behind)
@@ -156,7 +156,7 @@ def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> Ht
     if ends:
         return grip.stream(body)
     if not page.complete:
-        return _next_page(stream, page, _stop(stream, start, known), body)
+        return _next_page(stream, page.positions, left, body)
     held = stream.held_by(known.whole)
     # A topic that was created again has other channels.
     here = {topic: each for topic, each in named.items() if each[0] == known.tags[topic]}
@@ -214,17 +214,16 @@ def follow(request: HttpRequest, topics: tuple[str, ...], position: str, terms: 
     known = scope.known(stream)
     stream = stream.tagged(known.tags)
     start = resume.resumed(named, known)
-    page = _page(stream, start, known, shared=True)
+    page, left = _page(stream, start, known, shared=True)
     body = replay.resets(stream, start) + page.body
     if page.complete and stream.end is not None:
         return grip.stream(body + replay.ending(stream, page.positions))
     if page.complete and len(page.body) <= JOIN_BYTES and not (start.resets or page.breaks):
         held = stream.held_by(known.whole)
         return _hold(request, held, known, start.positions, "", timeout=AT_ONCE)
-    stop = _stop(stream, start, known)
-    if page.left(stop) > NEAR_BYTES and not turns.turns().take(len(body)):
+    if left > NEAR_BYTES and not turns.turns().take(len(body)):
         return grip.stream(sse.retry_with_jitter())
-    return _next_page(stream, page, stop, body)
+    return _next_page(stream, page.positions, left, body)
 
 
 def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:
@@ -234,23 +233,28 @@ def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:
         raise Http404("No such stream.") from None
 
 
-def _page(stream: Stream, start: Start, known: Known, *, shared: bool = False) -> Written:
-    """Return what follows `start`; where clients may share the answer, as they do those to next links, in small pages."""
-    return pages.pages().page(stream, start.positions, _stop(stream, start, known), shared=shared)
+def _page(stream: Stream, start: Start, known: Known, *, shared: bool = False) -> tuple[Written, int]:
+    """Return what follows `start`, and about how many bytes follow that.
+
+    In small pages where clients may share the answer, as they do those to next links.
+    """
+    stop = _stop(stream, start, known)
+    page = pages.pages().page(stream, start.positions, stop, shared=shared)
+    return page, page.left(stop)
 
 
 def _stop(stream: Stream, start: Start, known: Known) -> dict[Key, int]:
     return resume.stops(start.positions, known.positions if stream.end is None else stream.end)
 
 
-def _next_page(stream: Stream, page: Written, stop: Mapping[Key, int], body: str) -> HttpResponseBase:
+def _next_page(stream: Stream, positions: Mapping[Key, int], left: int, body: str) -> HttpResponseBase:
     """Return a page and the link to what follows it: another one in the client's lane, or the hold, the same for all."""
     stream = stream.held_by(())
-    if page.left(stop) <= JOIN_BYTES:
+    if left <= JOIN_BYTES:
         stream = stream.in_lane(None)
     elif stream.lane is None:
         stream = stream.in_lane(random.randrange(LANES))  # noqa: S311 - a lane is no secret
-    return grip.page(body, next_link=_link("follow", stream, stream.event_id(page.positions)))
+    return grip.page(body, next_link=_link("follow", stream, stream.event_id(positions)))
 
 
 def _hold(
