@@ -30,6 +30,7 @@ pytestmark = pytest.mark.acceptance
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 20
+CLIENT_BUFFER = 262_144
 STOP_TIMEOUT = 8
 LISTEN = "0A"
 
@@ -82,13 +83,17 @@ class Instance:
         self.seen |= set(self.tree())
 
     def is_up(self):
-        """Say whether a client gets through to the origin, and not by what a killed instance left running."""
+        """Say whether it holds a client, passes on what is published, and is not what a killed instance left running.
+
+        What is published is more than it passes on before it hears that the client took some: a starting instance may
+        lose that message, and ends the stream in question when the next one comes.
+        """
         assert self.process.poll() is None, self.failure()
         if program(self.process.pid) != "pushpin":
             return False
-        with suppress(OSError):
-            self.hold(timeout=START_TIMEOUT).close()
-            return True
+        with suppress(OSError), self.hold() as stream:
+            self.publish(*3 * ["x" * (CLIENT_BUFFER // 2)], "up\n")
+            return b"up\n" in read_until(stream, b"up\n")
         return False
 
     def listens(self):
