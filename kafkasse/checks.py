@@ -83,7 +83,7 @@ def check_topic_pattern(**_: Any) -> list[CheckMessage]:
 
 def _numbers() -> Iterator[tuple[str, int, int, int]]:
     """Yield each number among the settings with the least and the most that it may be."""
-    yield "KAFKASSE_MAX_CHANNELS", conf.KAFKASSE_MAX_CHANNELS, 2, MOST_CHANNELS
+    yield "KAFKASSE_MAX_CHANNELS", conf.KAFKASSE_MAX_CHANNELS, 3, MOST_CHANNELS
     yield "KAFKASSE_PAGE_BYTES", conf.KAFKASSE_PAGE_BYTES, 1, sys.maxsize
     yield "KAFKASSE_CACHE_BYTES", conf.KAFKASSE_CACHE_BYTES, 0, sys.maxsize
     yield "KAFKASSE_REPLAY_REST", conf.KAFKASSE_REPLAY_REST, 0, 100_000

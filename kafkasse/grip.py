@@ -177,6 +177,9 @@ def _add_channels(instruct: Any, what: Stream, positions: Mapping[Key, int]) -> 
         )
     for topic in what.topics:
         instruct.add_channel(topics.control_channel(topic))
+    # An end has its time, and channels of partitions do not tell of further partitions.
+    if not what.whole or what.until is not None:
+        instruct.add_channel(topics.QUIET)
 
 
 def _channel(what: Stream, place: Place) -> str:

@@ -67,7 +67,7 @@ def _no_such_partition(stream: Stream, partitions: int) -> ParameterError:
 
 
 def _require_channels(stream: Stream, partitions: int) -> None:
-    needed, limit = partitions + len(stream.topics), conf.KAFKASSE_MAX_CHANNELS
+    needed, limit = partitions + len(stream.topics) + 1, conf.KAFKASSE_MAX_CHANNELS
     if needed > limit:
         error = TooManyChannelsError(
             f"{stream.name} has {partitions} partitions and needs {needed} channels; the proxy takes {limit} per connection"

@@ -13,6 +13,11 @@ Place = tuple[str, int | None]
 """What a chain is of: a partition, or with None a whole topic."""
 CONTROL = "~"
 """What stands in place of the partition in the name of a topic's control channel."""
+QUIET = "~"
+"""The channel on which nothing is ever published.
+
+The proxy asks again for a client of which not each channel has had an item in time; for one with this channel, always.
+"""
 WHOLE = "all"
 """What stands in place of the partition in the name of the channel that carries all of them."""
 

@@ -27,6 +27,8 @@ SMALL_BYTES, FEW = 15_000, 8
 those are 1.5 MB then, as where four partitions have a chain each, and what is more comes from the log."""
 FILTERED = '"content-filters":["build-id"],'
 """What makes the proxy put each client's vector in place of `%I`."""
+NOWHERE = "~"
+"""The place in a chain at which no client is."""
 BODY_BYTES = 900_000
 """The largest body of one publish; Pushpin refuses 1,000,000 bytes."""
 
@@ -136,10 +138,13 @@ class Chain:
             return Item(self.place, self.tag, positions, None, len(events), 0)
         return Item(self.place, self.tag, positions, body, len(events), size)
 
-    def reminder(self, positions: Sequence[int]) -> bytes:
-        """Return an item without records: a client at `positions` gets a comment, any other one is repaired from the log."""
+    def reminder(self, positions: Sequence[int], *, follows: bool = True) -> bytes:
+        """Return an item without records: a client at `positions` gets a comment, any other one is repaired from the log.
+
+        One that `follows` nobody's position has the proxy ask for every client.
+        """
         place = ".".join(map(cursor.encode_number, positions))
-        return self._chained(place, place, sse.KEEP_ALIVE)
+        return self._chained(place if follows else NOWHERE, place, sse.KEEP_ALIVE)
 
     def _chained(self, begin: str, end: str, content: str) -> bytes:
         """Return the item that brings clients from one place to another."""
@@ -173,6 +178,15 @@ def hint(topic: str, prefix: str = "") -> bytes:
     """
     channel = prefix + topics.control_channel(topic)
     return f'{{"channel":"{channel}","formats":{{"http-stream":{{"action":"hint"}}}}}}'.encode()
+
+
+def postpone(topic: str, prefix: str = "") -> bytes:
+    """Return the item that, with others of the whole topic, has the proxy ask for its clients later; they are sent nothing.
+
+    The proxy's clock of a hold begins anew when each of its channels has had an item (Pushpin's httpsession.cpp).
+    """
+    channel = prefix + topics.control_channel(topic)
+    return f'{{"channel":"{channel}","formats":{{"http-stream":{{"content":""}}}}}}'.encode()
 
 
 def forget(channel: str) -> bytes:

@@ -1,8 +1,9 @@
-"""When to remind the proxy of a silent partition.
+"""When to remind the proxy of a silent partition, and to tell it of a busy topic.
 
 Pure; time is an argument.  A client that was slow may lack the last items of a partition: the proxy keeps a hundred for it
 and drops the others.  It finds that out at the next item, and where none comes, it does not: it has stopped to ask for
-such a client (docs/adr/0014-silent-partitions-are-reminded-of.md).
+such a client (docs/adr/0014-silent-partitions-are-reminded-of.md).  Who is sent everything need not be asked for at all
+(docs/adr/0027-busy-streams-are-not-asked-for.md).
 """
 
 from __future__ import annotations
@@ -24,18 +25,44 @@ MOST = 1000
 
 @dataclass(slots=True)
 class Reminders:
-    """When each partition was published to last, or reminded of, by the times of a clock in seconds."""
+    """When each partition was published to last, or reminded of, by the times of a clock in seconds.
 
+    Half of `next_timeout`, after which the proxy asks for a client, is often enough to tell that a topic is busy.
+    """
+
+    next_timeout: float = 29.0
     _last: dict[Place, float] = field(default_factory=dict)
+    _busy: set[str] = field(default_factory=set)
+    _told: dict[str, float] = field(default_factory=dict)
+    _spared: set[str] = field(default_factory=set)
 
-    def published(self, keys: Iterable[Place], now: float) -> None:
-        """Take note of items."""
-        for key in keys:
-            self._last[key] = now
+    def published(self, places: Iterable[Place], now: float) -> None:
+        """Take note of items with records."""
+        for place in places:
+            self._last[place] = now
+            if place[1] is None:
+                self._busy.add(place[0])
 
     def due(self, mine: Collection[Place], now: float) -> list[Place]:
         """Return those of the relay's partitions that have been silent for long, and take them as reminded of."""
         self._last = {key: self._last.get(key, now) for key in mine}
         silent = [key for key, last in self._last.items() if now - last >= SILENCE][:MOST]
-        self.published(silent, now)
+        self._last |= dict.fromkeys(silent, now)
         return silent
+
+    def busy(self, now: float) -> set[str]:
+        """Return the topics on whose own chains there were items since they were returned last, and take them as told."""
+        recently = now - self.next_timeout / 2
+        self._told = {topic: told for topic, told in self._told.items() if told > recently}
+        busy = self._busy - self._told.keys()
+        self._busy -= busy
+        self._told |= dict.fromkeys(busy, now)
+        self._spared |= busy
+        return busy
+
+    def spared(self, place: Place) -> bool:
+        """Say whether the clients of a place have not been asked for since it was busy; take them as asked for now."""
+        if place[1] is None and place[0] in self._spared:
+            self._spared.remove(place[0])
+            return True
+        return False

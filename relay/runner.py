@@ -174,15 +174,15 @@ class Runner:
             self._tell(self._reminders(chains))
 
     def _look(self) -> None:
-        """Now and then: read just what somebody listens to, and repair clients that lack the last items of a chain."""
-        if self.clock() >= self._next_look:
-            self._next_look = self.clock() + LOOK
+        """Now and then: read just what somebody listens to, repair who lacks the last items of a chain, leave others be."""
+        if (now := self.clock()) >= self._next_look:
+            self._next_look = now + LOOK
             unheard = {key for key in self.source.positions() if not self._heard(key)}
             self.source.rest(unheard)
             # A topic that has become a whole may have had listeners all the time: they are no news.
             self.source.wake(self.source.positions().keys() - unheard)
-            due = self.reminders.due(self._places(), self.clock())
-            self._tell(self._reminders(map(self._chain, due)))
+            due = self._reminders(map(self._chain, self.reminders.due(self._places(), now)))
+            self._tell([*due, *(chunks.postpone(topic, self.prefix) for topic in self.reminders.busy(now))])
 
     def _places(self) -> list[Place]:
         """Return what this relay has chains of: its partitions, and the topics that it has as a whole."""
@@ -200,7 +200,9 @@ class Runner:
         """Yield the items that say how far chains are.  All that has been read of them is published by now."""
         for chain in chains:
             if self.audience.listens(chain.place, chain.tag):
-                yield chain.reminder(self._positions(chain.place))
+                if spared := self.reminders.spared(chain.place):
+                    yield chunks.forget(chain.channel)
+                yield chain.reminder(self._positions(chain.place), follows=not spared)
 
     def _positions(self, place: Place) -> list[int]:
         """Return where a chain is once all that has been read is published."""
@@ -281,13 +283,11 @@ class Runner:
                 self.source.wait(backoff)
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
             else:
-                self._published(started, self.clock())
+                ended = self.clock()
+                self.pacer.published(started, ended)
+                self.totals.publishes += 1
+                self.totals.last_publish = ended
                 return True
-
-    def _published(self, started: float, ended: float) -> None:
-        self.pacer.published(started, ended)
-        self.totals.publishes += 1
-        self.totals.last_publish = ended
 
     def _tell(self, items: Iterable[bytes]) -> None:
         """Publish what no client is delivered; if it gets lost, holds ask by themselves after a while."""

@@ -377,6 +377,8 @@ class Chains:
     last: dict[str, Place] = field(default_factory=dict)  # where it ends
     broken: list[tuple[str, Place, Place]] = field(default_factory=list)  # (channel, expected, found)
     actions: list[tuple[str, str]] = field(default_factory=list)  # (channel, action), outside the chain
+    postponed: list[str] = field(default_factory=list)  # control channels, at each item without content
+    asked: list[str] = field(default_factory=list)  # channels, at each item that follows nobody's place
     repeated: int = 0
 
     def add(self, items: Iterable[dict[str, Any]]) -> Self:
@@ -389,12 +391,18 @@ class Chains:
             if "action" in stream:
                 assert not {"id", "prev-id"} & item.keys()
                 self.actions.append((channel, stream["action"]))
+            elif stream == {"content": ""}:
+                assert not {"id", "prev-id"} & item.keys()
+                self.postponed.append(channel)
             else:
                 self._take(channel, item, stream)
         return self
 
     def _take(self, channel: str, item: Mapping[str, str], stream: Mapping[str, Any]) -> None:
         is_whole = channel.endswith(":all")
+        if item["prev-id"] == "~":
+            self.asked.append(channel)
+            return
         before, after = (_place(item[name], is_whole=is_whole) for name in ("prev-id", "id"))
         expected = self.last.get(channel, before)
         if before == after == expected:  # a reminder

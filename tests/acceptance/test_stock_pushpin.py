@@ -57,13 +57,13 @@ def test_limits_cost_repairs_but_no_record(kafka, stock_stack, topic):
 
 
 def test_stock_channel_limit_is_one_clear_error(kafka, stock_stack):
-    """Nineteen partitions are served; twenty would be cut in silence, and are refused in words."""
-    fits = kafka.create_topic(partitions=19)
+    """Eighteen partitions are served; nineteen would be cut in silence, and are refused in words."""
+    fits = kafka.create_topic(partitions=18)
     with stock_stack.client(fits) as client:
         client.wait_open()
-        kafka.produce(fits, b"last", partition=18)
+        kafka.produce(fits, b"last", partition=17)
         client.wait_for(1, 20)
-    too_many = kafka.create_topic(partitions=20)
+    too_many = kafka.create_topic(partitions=19)
     answer = httpx.get(stock_stack.url(f"/events/{too_many}/"), timeout=10)
     assert answer.status_code == 400
-    assert "20 partitions" in answer.json()["error"]
+    assert "19 partitions" in answer.json()["error"]

@@ -24,5 +24,8 @@ def chained(topic: str) -> str:
 
 
 def channels_of(topic: str, partitions: Iterable[int], prefix: str = "") -> list[str]:
-    """Return the channels of a hold on a topic that has no id, in order."""
-    return [*(f"{prefix}{chained(topic)}:{each}" for each in partitions), f"{prefix}{topic}:~"]
+    """Return the channels of a hold on partitions of a topic that has no id, in order."""
+    return [
+        f"{prefix}{name}"
+        for name in (*(f"{chained(topic)}:{each}" for each in partitions), f"{topic}:~", "~")
+    ]

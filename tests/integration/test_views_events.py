@@ -42,7 +42,7 @@ def test_fresh_is_a_hold_at_the_relays_position(relayed):
     name = f"{relayed}:{cursor.tag(relayed)}"
     assert answer.headers["Grip-Hold"] == "stream"
     assert answer.headers["Grip-Channel"] == (
-        f"{name}:0; prev-id=14; filter=build-id, {name}:1; prev-id=14; filter=build-id, {relayed}:~"
+        f"{name}:0; prev-id=14; filter=build-id, {name}:1; prev-id=14; filter=build-id, {relayed}:~, ~"
     )
     assert answer.headers["Grip-Link"] == f"</next/events/{relayed}/>; rel=next; timeout=29"
     assert answer.headers["Grip-Keep-Alive"] == ":\\n\\n; format=cstring; timeout=37"
@@ -303,16 +303,16 @@ def test_resume_partition_that_appeared_since_starts_at_its_beginning(relayed):
     assert [event.data for event in answer.events[1:]] == [str(number) for number in range(1, 80, 2)]
 
 
-@pytest.mark.parametrize(("limit", "status"), [(2, 400), (3, 200)])
+@pytest.mark.parametrize(("limit", "status"), [(3, 400), (4, 200)])
 def test_too_many_channels_is_one_clear_error(relayed, settings, limit, status):
-    """The proxy would silently leave some out; the control channel counts."""
+    """The proxy would silently leave some out; the control channel and the quiet one count."""
     settings.KAFKASSE_MAX_CHANNELS = limit
     answer = ask(f"/events/{relayed}/")
     assert answer.status == status
     if status == 400:
         assert answer.headers["Content-Type"] == "application/json"
         assert json.loads(answer.text) == {
-            "error": f"{relayed} has 2 partitions and needs 3 channels; the proxy takes 2 per connection"
+            "error": f"{relayed} has 2 partitions and needs 4 channels; the proxy takes 3 per connection"
         }
         assert not answer.holds
 

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import time
 
 import pytest
 
@@ -55,6 +56,15 @@ def test_fresh_is_a_hold_by_one_channel_at_the_vector(relayed):
     assert "Grip-Set-Meta" not in answer.headers
     assert answer.headers["Grip-Link"] == f"</next/events/{relayed}/w/>; rel=next; timeout=29"
     assert answer.headers["Grip-Keep-Alive"] == ":\\n\\n; format=cstring; timeout=37"
+
+
+@pytest.mark.parametrize(("terms", "quiet"), [("w", []), ("h5_w", []), ("u{later}_w", ["~"])])
+def test_refill_of_a_stream_with_an_end_has_a_channel_on_which_nothing_comes(relayed, terms, quiet):
+    """The proxy asks at that time however much comes on the others."""
+    later = cursor.encode_number(int(time.time() * 1000) + 60_000)
+    last = f"{chained(relayed)}:all; last-id=14.14"
+    answer = ask(f"/next/events/{relayed}/{terms.format(later=later)}/", Grip_Last=last)
+    assert list(answer.channels) == [f"{chained(relayed)}:all", f"{relayed}:~", *quiet]
 
 
 def test_fresh_prefix_stands_before_the_channels(relayed, settings):

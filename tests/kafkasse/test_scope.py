@@ -103,9 +103,9 @@ def test_opened_partition_of_several_topics_is_refused_with_the_topics(opened):
     assert caught.value.accepted == ("/events/orders/", "/events/shipments/")
 
 
-@pytest.mark.parametrize(("limit", "fits"), [(5, True), (4, False), (2, False), (1, False)])
+@pytest.mark.parametrize(("limit", "fits"), [(6, True), (5, False), (3, False), (1, False)])
 def test_known_counts_the_channels_of_all_topics(fake_lookup, settings, limit, fits):
-    """One for each partition, and one for each topic; the proxy would leave out the rest without a word."""
+    """One for each partition, one for each topic, and one that is quiet; the proxy would leave out the rest without a word."""
     fake_lookup.known = KNOWN
     settings.KAFKASSE_MAX_CHANNELS = limit
     stream = Stream(("orders", "shipments"))
@@ -118,13 +118,13 @@ def test_known_counts_the_channels_of_all_topics(fake_lookup, settings, limit, f
 
 def test_known_too_many_topics_are_refused_before_kafka_is_asked(settings):
     """Each has a partition at least."""
-    settings.KAFKASSE_MAX_CHANNELS = 3
+    settings.KAFKASSE_MAX_CHANNELS = 4
     with pytest.raises(TooManyChannelsError):
         scope.known(Stream(("orders", "shipments")))
 
 
-def test_known_of_one_partition_needs_two_channels(fake_lookup, settings):
+def test_known_of_one_partition_needs_three_channels(fake_lookup, settings):
     """However many the topic has."""
     fake_lookup.known = KNOWN
-    settings.KAFKASSE_MAX_CHANNELS = 2
+    settings.KAFKASSE_MAX_CHANNELS = 3
     assert scope.known(Stream(("orders",), 1)).positions == {("orders", 1): 6}

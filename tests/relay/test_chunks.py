@@ -430,12 +430,26 @@ def test_hint_speaks_on_the_control_channel_outside_the_chain():
     }
 
 
+def test_postpone_is_an_item_of_which_clients_get_nothing():
+    """It is no comment: a byte that a client takes has the proxy try a failed next link again before its time."""
+    assert json.loads(chunks.postpone("orders", "dev-")) == {
+        "channel": "dev-orders:~",
+        "formats": {"http-stream": {"content": ""}},
+    }
+
+
 def test_build_of_a_first_run_has_the_proxy_forget_what_came_before():
     """What another relay published last is unknown; the proxy would hold the first item back until its predecessor came."""
     told, item = build(replace(run_of(b"a", position=7), first=True), "dev-")
     assert json.loads(told.body) == json.loads(chunks.forget("dev-orders:tag:0"))
     assert (told.positions, told.records) == ({}, 0)
     assert json.loads(item.body)["prev-id"] == "7"
+
+
+def test_whole_reminder_may_follow_nobodys_position():
+    """Each client is repaired then; who comes after it is where it ends."""
+    item = json.loads(Chain(("orders", None), "tag").reminder([36, 0, 5], follows=False))
+    assert (item["prev-id"], item["id"]) == ("~", "10.0.5")
 
 
 def test_reminder_leads_from_a_position_to_itself():

@@ -393,9 +393,31 @@ def test_silent_topic_is_reminded_of_at_its_vector():
     relay = whole_of(*rounds, listened={ALL}, clock=clock)
     relay.runner.after_tick = lambda _runner: clock.advance(SILENCE - 1)
     relay.run()
+    *_published, (forget, reminder) = [entry[1] for entry in relay.of("publish")]
+    assert forget == json.loads(chunks.forget(ALL))
+    assert reminder == json.loads(Chain(("orders", None), tag_of("orders")).reminder([1, 1], follows=False))
+    assert len(relay.chains.events["orders:all"]) == 2
+
+
+def test_whole_topic_that_falls_silent_is_asked_for_once():
+    """While it was busy, its clients were not; who hears a heartbeat then, gets the further ones at the proxy's times."""
+    clock = ManualClock()
+    relay = whole_of([run_of(b"a")], *5 * [[]], listened={ALL}, clock=clock)
+    relay.runner.after_tick = lambda _runner: clock.advance(SILENCE)
+    relay.run()
+    assert relay.chains.asked == ["orders:all"]
     *_published, (reminder,) = [entry[1] for entry in relay.of("publish")]
-    assert reminder == json.loads(Chain(("orders", None), tag_of("orders")).reminder([1, 1]))
-    assert len(relay.of("publish")) == 3
+    assert reminder == json.loads(Chain(("orders", None), tag_of("orders")).reminder([1, 0]))
+
+
+def test_busy_topic_with_a_chain_of_its_own_is_not_asked_for():
+    """Its clients get all there is; one that is held by a partition has no such item, and is asked for."""
+    clock = ManualClock()
+    rounds = [[run_of(b"a"), run_of(b"u", topic="users")], [run_of(b"b")], *6 * [[]]]
+    relay = whole_of(*rounds, listened={ALL, Chain(("users", 0), tag_of("users")).channel}, clock=clock)
+    relay.runner.after_tick = lambda _runner: clock.advance(relay.runner.reminders.next_timeout / 4)
+    relay.run()
+    assert relay.chains.postponed == 2 * ["orders:~"]
 
 
 def test_refused_item_of_a_whole_topic_has_its_channel_forgotten_and_its_clients_told():
@@ -647,7 +669,9 @@ def test_what_rests_and_what_is_reminded_of_is_looked_for_once_a_second():
     looks = []
     relay.source.rest = lambda _keys: looks.append("rest")
     relay.runner.reminders = SimpleNamespace(
-        due=lambda _places, _now: looks.append("remind") or [], published=lambda _places, _now: None
+        due=lambda _places, _now: looks.append("remind") or [],
+        busy=lambda _now: set(),
+        published=lambda _places, _now: None,
     )
     relay.stop.is_set = lambda: False
     for seconds in (0, LOOK / 2, LOOK / 2 - 0.01):

@@ -14,6 +14,7 @@ from relay import status
 from relay.conf import conf
 from relay.instance import instance_id
 from relay.publisher import HTTPPublisher
+from relay.reminders import Reminders
 from relay.runner import Runner
 from relay.shutdown import stop_on_signal
 from relay.source import Source
@@ -40,6 +41,7 @@ class Command(BaseCommand):
             runner = Runner(
                 source, publisher, stop, prefix, subscribed, after_tick=status.reporter(self.stdout)
             )
+            runner.reminders = Reminders(kafkasse_conf.KAFKASSE_NEXT_TIMEOUT)
             garbage.look_seldom()
             try:
                 runner.run()
