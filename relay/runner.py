@@ -181,7 +181,7 @@ class Runner:
             self.source.rest(unheard)
             # A topic that has become a whole may have had listeners all the time: they are no news.
             self.source.wake(self.source.positions().keys() - unheard)
-            due = self._reminders(map(self._chain, self.reminders.due(self._places(), now)))
+            due = self._reminders(map(self._chain, self.reminders.due(self._places(), now)), asks=True)
             self._tell([*due, *(chunks.postpone(topic, self.prefix) for topic in self.reminders.busy(now))])
 
     def _places(self) -> list[Place]:
@@ -196,11 +196,11 @@ class Runner:
     def _chain(self, place: Place) -> Chain:
         return Chain(place, self.source.tag(place[0]), self.prefix)
 
-    def _reminders(self, chains: Iterable[Chain]) -> Iterator[bytes]:
+    def _reminders(self, chains: Iterable[Chain], *, asks: bool = False) -> Iterator[bytes]:
         """Yield the items that say how far chains are.  All that has been read of them is published by now."""
         for chain in chains:
             if self.audience.listens(chain.place, chain.tag):
-                if spared := self.reminders.spared(chain.place):
+                if spared := asks and self.reminders.spared(chain.place):
                     yield chunks.forget(chain.channel)
                 yield chain.reminder(self._positions(chain.place), follows=not spared)
 

@@ -399,6 +399,19 @@ def test_silent_topic_is_reminded_of_at_its_vector():
     assert len(relay.chains.events["orders:all"]) == 2
 
 
+def test_whole_topic_that_was_busy_is_not_asked_for_when_somebody_arrives():
+    """The newcomer has just asked."""
+    clock = ManualClock()
+    relay = whole_of([run_of(b"a")], [], [run_of(b"b", position=1)], [], listened={ALL}, clock=clock)
+    happens = iter([lambda: clock.advance(LOOK), relay.subscriptions.channels.clear])
+    relay.runner.after_tick = lambda _runner: next(happens, lambda: relay.subscriptions.add(ALL))()
+    relay.run()
+    assert relay.chains.postponed == ["orders:~"]
+    *_others, (forget,), (reminder,) = [entry[1] for entry in relay.of("publish")]
+    assert forget == json.loads(chunks.forget(ALL))
+    assert reminder == json.loads(Chain(("orders", None), tag_of("orders")).reminder([2, 0]))
+
+
 def test_whole_topic_that_falls_silent_is_asked_for_once():
     """While it was busy, its clients were not; who hears a heartbeat then, gets the further ones at the proxy's times."""
     clock = ManualClock()
