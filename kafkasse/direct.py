@@ -74,7 +74,7 @@ class Steps:
             return self._broken_off(str(error))
         now = time.monotonic()
         if not body and now - self._sent >= (self._stream.heartbeat or conf.KAFKASSE_NEXT_TIMEOUT):
-            body = replay.heartbeat(self._stream, self._positions, 0, 0, time.time())
+            body = sse.heartbeat(self._stream.event_id(self._positions), 0, 0, time.time())
         if body:
             self._sent = now
         return body

@@ -53,6 +53,11 @@ def ends(
     return {key: max(0, place) for key, place in offsets(consumer, partitions, which, timeout).items()}
 
 
+def fetched_end(consumer: Consumer, key: Key) -> int:
+    """Return where the log of a partition ended when `consumer` fetched from it last; negative before that.  Asks nobody."""
+    return int(consumer.get_watermark_offsets(TopicPartition(*key), cached=True)[1])
+
+
 def offsets(
     consumer: Consumer, partitions: Iterable[TopicPartition], at: int, timeout: float
 ) -> dict[Key, int]:

@@ -49,15 +49,6 @@ def opening(stream: Stream, start: Start) -> str:
     return sse.retry() + opened + resets(stream, start)
 
 
-def heartbeat(stream: Stream, positions: Mapping[Key, int], lag: int, age: int, now: float) -> str:
-    """Return the notice that nothing is new at `now`, in seconds; it moves the client's cursor, also where it is idle.
-
-    `lag` is how many records the client is behind, `age` how long the oldest of them has been there, in milliseconds.
-    """
-    fields = {"lag": lag, "ms": age, "time": int(now * 1000)}
-    return sse.notice("heartbeat", fields, stream.event_id(positions))
-
-
 def ending(stream: Stream, positions: Mapping[Key, int]) -> str:
     """Return the notice that the stream ends here, as it was asked to."""
     return sse.notice("end", {"reason": "until"}, stream.event_id(positions))

@@ -110,6 +110,14 @@ def notice(name: str, fields: Mapping[str, Any], event_id: str | None = None) ->
     return f"event: stream-{name}\n{line}data: {to_json(fields)}\n\n"
 
 
+def heartbeat(event_id: str, lag: int, age: int, now: float) -> str:
+    """Return the notice that nothing is new at `now`, in seconds; its id moves the client's cursor, also where it is idle.
+
+    `lag` is how many records the client is behind, `age` how long the oldest of them has been there, in milliseconds.
+    """
+    return notice("heartbeat", {"lag": lag, "ms": age, "time": int(now * 1000)}, event_id)
+
+
 def retry(milliseconds: int = RETRY_MS) -> str:
     """Return the block that tells the client when to come back."""
     return f"retry: {milliseconds}\n\n"

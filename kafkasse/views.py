@@ -182,7 +182,7 @@ def _heartbeat(stream: Stream, positions: Mapping[Key, int], *, is_behind: bool)
     """Return what keeps a silent client's connection alive.  The proxy's own comment is no help there: docs/adr/0011."""
     now = time.time()
     lag, age = resume.behind(positions, now) if is_behind else (0, 0)
-    return replay.heartbeat(stream, positions, lag, age, now)
+    return sse.heartbeat(stream.event_id(positions), lag, age, now)
 
 
 def _newly_committed(stream: Stream, start: Start, known: Known) -> tuple[Known, bool]:

@@ -138,13 +138,18 @@ class Chain:
             return Item(self.place, self.tag, positions, None, len(events), 0)
         return Item(self.place, self.tag, positions, body, len(events), size)
 
-    def reminder(self, positions: Sequence[int], *, follows: bool = True) -> bytes:
+    def reminder(self, positions: Sequence[int], *, follows: bool = True, live: float | None = None) -> bytes:
         """Return an item without records: a client at `positions` gets a comment, any other one is repaired from the log.
 
-        One that `follows` nobody's position has the proxy ask for every client.
+        In place of the comment a heartbeat, where a whole topic has no more at the time `live`, in seconds since 1970.  One
+        that `follows` nobody's position has the proxy ask for every client.
         """
-        place = ".".join(map(cursor.encode_number, positions))
-        return self._chained(place if follows else NOWHERE, place, sse.KEEP_ALIVE)
+        places = [cursor.encode_number(position) for position in positions]
+        place = ".".join(places)
+        content = sse.KEEP_ALIVE
+        if live is not None:
+            content = sse.heartbeat(f"{cursor.head(self.tag, 0)}{places[0]}.{place}", 0, 0, live)
+        return self._chained(place if follows else NOWHERE, place, content)
 
     def _chained(self, begin: str, end: str, content: str) -> bytes:
         """Return the item that brings clients from one place to another."""

@@ -1,9 +1,9 @@
-"""When to remind the proxy of a silent partition, and to tell it of a busy topic.
+"""When to remind the proxy of a silent partition, and to tell it whom it need not ask for.
 
 Pure; time is an argument.  A client that was slow may lack the last items of a partition: the proxy keeps a hundred for it
 and drops the others.  It finds that out at the next item, and where none comes, it does not: it has stopped to ask for
-such a client (docs/adr/0014-silent-partitions-are-reminded-of.md).  Who is sent everything need not be asked for at all
-(docs/adr/0027-busy-streams-are-not-asked-for.md).
+such a client (docs/adr/0014-silent-partitions-are-reminded-of.md).  Who is held by a whole topic, and has everything, need
+not be asked for at all (docs/adr/0027-who-is-in-line-is-not-asked-for.md).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Reminders:
     _spared: set[str] = field(default_factory=set)
 
     def published(self, places: Iterable[Place], now: float) -> None:
-        """Take note of items with records."""
+        """Take note of items by which clients that are in line get all there is."""
         for place in places:
             self._last[place] = now
             if place[1] is None:

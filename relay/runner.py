@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from kafkasse.exceptions import KafkaUnavailableError, PublishError
 from relay import chunks
@@ -16,12 +16,13 @@ from relay.publisher import RefusedError
 from relay.reminders import Reminders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from threading import Event
 
     from kafkasse.topics import Key, Place
     from relay.audience import Subscriptions
     from relay.chunks import Item, Run
+    from relay.interfaces import Source
     from relay.publisher import Publisher
 
 logger = logging.getLogger(__name__)
@@ -33,60 +34,6 @@ LOOK = 1.0
 MOST_TOLD = 1000
 """How many items without records, of 700 bytes at the most, go into one publish."""
 SHORTEST_BACKOFF, LONGEST_BACKOFF = 0.1, 1.0
-
-
-class Source(Protocol):
-    """What the runner needs of a source; `relay.source.Source` documents each."""
-
-    def start(self) -> None:
-        """Begin; may raise `KafkaUnavailableError`, and be called again."""
-
-    def read(self, timeout: float) -> list[Run]:
-        """Return what has been written since, waiting up to `timeout` seconds for a first record."""
-        raise NotImplementedError
-
-    def wait(self, seconds: float) -> None:
-        """Pass the time without reading."""
-
-    def positions(self) -> Mapping[Key, int]:
-        """Return where each partition of this relay is."""
-        raise NotImplementedError
-
-    def whole(self) -> Collection[str]:
-        """Return the topics all of whose partitions are this relay's, and that have one chain."""
-        raise NotImplementedError
-
-    def vector(self, topic: str) -> list[int]:
-        """Return where each partition of such a topic is."""
-        raise NotImplementedError
-
-    def tag(self, topic: str) -> str:
-        """Return which topic of its name one of this relay's is."""
-        raise NotImplementedError
-
-    def appeared(self) -> set[str]:
-        """Return the topics that got partitions, or became others, since the last call."""
-        raise NotImplementedError
-
-    def commit(self, items: Iterable[Item], *, wait: bool = False) -> None:
-        """Commit the positions after `items`."""
-
-    def rest(self, keys: set[Key]) -> None:
-        """Read nothing of these partitions until they are woken."""
-
-    def wake(self, keys: set[Key]) -> None:
-        """Read these partitions again."""
-
-    def follow(self) -> list[Item]:
-        """Return what there is to commit of resting partitions."""
-        raise NotImplementedError
-
-    def lag(self) -> int:
-        """Return how many records are still to be read, about."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """End; blocks for a few seconds at the most."""
 
 
 @dataclass(slots=True)
@@ -112,6 +59,7 @@ class Runner:
     pacer: Pacer = field(default_factory=Pacer)
     reminders: Reminders = field(default_factory=Reminders)
     clock: Callable[[], float] = time.monotonic
+    time: Callable[[], float] = time.time
     totals: Totals = field(default_factory=Totals)
     after_tick: Callable[[Runner], None] = lambda _runner: None
     audience: Audience = field(init=False)
@@ -171,7 +119,7 @@ class Runner:
         if arrived:
             chains = [self._chain(place) for place in self._places() if place in arrived]
             self._tell(chunks.forget(chain.channel) for chain in chains)
-            self._tell(self._reminders(chains))
+            self._tell(chain.reminder(self._positions(chain.place)) for chain in self._heard_chains(chains))
 
     def _look(self) -> None:
         """Now and then: read just what somebody listens to, repair who lacks the last items of a chain, leave others be."""
@@ -181,8 +129,9 @@ class Runner:
             self.source.rest(unheard)
             # A topic that has become a whole may have had listeners all the time: they are no news.
             self.source.wake(self.source.positions().keys() - unheard)
-            due = self._reminders(map(self._chain, self.reminders.due(self._places(), now)), asks=True)
-            self._tell([*due, *(chunks.postpone(topic, self.prefix) for topic in self.reminders.busy(now))])
+            silent = [*self._reminders(now)]
+            busy = (chunks.postpone(topic, self.prefix) for topic in self.reminders.busy(now))
+            self._tell([*silent, *busy])
 
     def _places(self) -> list[Place]:
         """Return what this relay has chains of: its partitions, and the topics that it has as a whole."""
@@ -196,13 +145,22 @@ class Runner:
     def _chain(self, place: Place) -> Chain:
         return Chain(place, self.source.tag(place[0]), self.prefix)
 
-    def _reminders(self, chains: Iterable[Chain], *, asks: bool = False) -> Iterator[bytes]:
-        """Yield the items that say how far chains are.  All that has been read of them is published by now."""
-        for chain in chains:
-            if self.audience.listens(chain.place, chain.tag):
-                if spared := asks and self.reminders.spared(chain.place):
-                    yield chunks.forget(chain.channel)
-                yield chain.reminder(self._positions(chain.place), follows=not spared)
+    def _heard_chains(self, chains: Iterable[Chain]) -> Iterator[Chain]:
+        return (chain for chain in chains if self.audience.listens(chain.place, chain.tag))
+
+    def _reminders(self, now: float) -> Iterator[bytes]:
+        """Yield what the clients of silent chains are told.  All that has been read is published by now."""
+        due = self.reminders.due(self._places(), now)
+        for chain in self._heard_chains(map(self._chain, due)):
+            (topic, partition), positions = chain.place, self._positions(chain.place)
+            if partition is None and self.source.is_live(topic):
+                self.reminders.published([chain.place], now)
+                yield chain.reminder(positions, live=self.time())
+            elif self.reminders.spared(chain.place):
+                yield chunks.forget(chain.channel)
+                yield chain.reminder(positions, follows=False)
+            else:
+                yield chain.reminder(positions)
 
     def _positions(self, place: Place) -> list[int]:
         """Return where a chain is once all that has been read is published."""

@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from kafkasse.catalog import Catalog
 from kafkasse.exceptions import FencedError, KafkaUnavailableError
-from kafkasse.offsets import EARLIEST, LATEST, Committed, committed, ends
+from kafkasse.offsets import EARLIEST, LATEST, Committed, committed, ends, fetched_end
 from relay import chunks
 from relay.commits import Commits
 from relay.complaints import SILENT, Complaints, retried
@@ -175,8 +174,15 @@ class Source:
 
     def lag(self) -> int:
         """Return how many offsets this relay's partitions are behind their logs' ends, as far as librdkafka knows."""
-        log = partial(self._consumer.get_watermark_offsets, cached=True)
-        return sum(max(0, log(TopicPartition(*key))[1] - place) for key, place in self._positions.items())
+        return sum(max(0, fetched_end(self._consumer, key) - place) for key, place in self._positions.items())
+
+    def is_live(self, topic: str) -> bool:
+        """Say whether a whole topic has been read to the ends of its logs.
+
+        Kafka was there a moment ago: partitions are ours for no longer than the group's session lasts.
+        """
+        vector = self.vector(topic)
+        return vector == [fetched_end(self._consumer, (topic, each)) for each in range(len(vector))]
 
     # --- committing --------------------------------------------------------------------------------------------------
 

@@ -94,6 +94,7 @@ class ListSource:
         self._start_errors, self._appeared, self._grown = list(start_errors), list(appeared), list(grown)
         self.journal: list[Any] = [] if journal is None else journal
         self.topics = {*whole}
+        self.live: set[str] = set()
         self.resting: set[tuple[str, int]] = set()
         self.behind = 0
         self.read_to: dict[tuple[str, int], int] = {}
@@ -161,6 +162,10 @@ class ListSource:
     def follow(self) -> list[Item]:
         """Return the next of the lists given."""
         return self._grown.pop(0) if self._grown else []
+
+    def is_live(self, topic: str) -> bool:
+        """Say so of the topics that a test has listed."""
+        return topic in self.live
 
     def lag(self) -> int:
         """Return what the test has set."""

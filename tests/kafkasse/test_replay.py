@@ -6,7 +6,7 @@ from itertools import groupby
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafkasse import cursor, replay
+from kafkasse import cursor, replay, sse
 from kafkasse.history import Page, Record
 from kafkasse.replay import Reset, Start
 from kafkasse.stream import Stream
@@ -92,7 +92,7 @@ def test_heartbeat_and_ending_have_the_cursor_of_where_the_client_is(started):
     """A notice moves the client in every partition of every topic, also where it is idle."""
     stream, positions = started
     (beat, end), _ = parsed(
-        replay.heartbeat(stream, positions, 3, 250, 1.5) + replay.ending(stream, positions)
+        sse.heartbeat(stream.event_id(positions), 3, 250, 1.5) + replay.ending(stream, positions)
     )
     assert (beat.type, end.type) == ("stream-heartbeat", "stream-end")
     assert json.loads(beat.data) == {"lag": 3, "ms": 250, "time": 1500}

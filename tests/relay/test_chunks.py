@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kafkasse import cursor, sse
+from kafkasse.stream import Stream
 from relay import chunks
 from relay.chunks import BODY_BYTES, CHUNK_BYTES, FEW, SMALL_BYTES, Chain, Item, Run
 from tests.fakes import Chains
@@ -444,6 +445,15 @@ def test_build_of_a_first_run_has_the_proxy_forget_what_came_before():
     assert json.loads(told.body) == json.loads(chunks.forget("dev-orders:tag:0"))
     assert (told.positions, told.records) == ({}, 0)
     assert json.loads(item.body)["prev-id"] == "7"
+
+
+def test_whole_reminder_of_a_live_topic_is_a_heartbeat_at_its_vector():
+    """The application gives the same to a client there."""
+    item = json.loads(Chain(("orders", None), "tag").reminder([36, 0, 5], live=1.5))
+    assert (item["prev-id"], item["id"]) == ("10.0.5", "10.0.5")
+    at = Stream(("orders",)).tagged({"orders": "tag"})
+    vector = {("orders", 0): 36, ("orders", 1): 0, ("orders", 2): 5}
+    assert item["formats"]["http-stream"]["content"] == sse.heartbeat(at.event_id(vector), 0, 0, 1.5)
 
 
 def test_whole_reminder_may_follow_nobodys_position():

@@ -412,6 +412,38 @@ def test_whole_topic_that_was_busy_is_not_asked_for_when_somebody_arrives():
     assert reminder == json.loads(Chain(("orders", None), tag_of("orders")).reminder([2, 0]))
 
 
+def test_whole_topic_that_is_silent_and_live_has_heartbeats_and_is_not_asked_for():
+    """The application would say the same to each of its clients."""
+    clock = ManualClock()
+    relay = whole_of([run_of(b"a")], *5 * [[]], listened={ALL}, clock=clock)
+    relay.source.live.add("orders")
+    relay.runner.time = lambda: 1.5
+    relay.runner.after_tick = lambda _runner: clock.advance(SILENCE)
+    relay.run()
+    assert relay.chains.asked == []
+    beat = json.loads(Chain(("orders", None), tag_of("orders")).reminder([1, 0], live=1.5))
+    postponed = json.loads(chunks.postpone("orders"))
+    _first, _busy, *told = [entry[1] for entry in relay.of("publish")]
+    assert told == 5 * [[beat, postponed]]
+
+
+def test_whole_topic_that_is_live_no_more_is_asked_for():
+    """Its clients have not been for a while; the application knows how far behind they are."""
+    clock = ManualClock()
+    relay = whole_of([], *5 * [[]], listened={ALL}, clock=clock)
+    relay.source.live.add("orders")
+
+    def after_tick(_runner):
+        clock.advance(SILENCE)
+        if relay.chains.postponed:
+            relay.source.live.clear()
+
+    relay.runner.after_tick = after_tick
+    relay.run()
+    assert relay.chains.postponed == ["orders:~"]
+    assert relay.chains.asked == ["orders:all"]
+
+
 def test_whole_topic_that_falls_silent_is_asked_for_once():
     """While it was busy, its clients were not; who hears a heartbeat then, gets the further ones at the proxy's times."""
     clock = ManualClock()

@@ -118,6 +118,11 @@ class FakeConsumer:
                 raise found
         return [TopicPartition(each.topic, each.partition, places[each.offset]) for each in partitions]
 
+    def get_watermark_offsets(self, _partition, *, cached):
+        """Return where every log began and ended when it was fetched from last."""
+        assert cached
+        return self.begin, self.end
+
     def incremental_assign(self, partitions):
         """Note from where."""
         self.calls += [("assign", each.topic, each.partition, each.offset) for each in partitions]
@@ -643,3 +648,13 @@ def test_position_of_an_earlier_topic_of_the_name_is_none(consumer):
     consumer.on_assign(consumer, [TopicPartition(*ORDERS)])
     assert consumer.calls[-1] == ("assign", *ORDERS, 0)
     assert found.appeared() == {"orders"}
+
+
+# --- whether there is no more ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("end", "live"), [(5, True), (6, False), (-1001, False)])
+def test_topic_is_live_when_all_that_was_fetched_is_read(reading, consumer, end, live):
+    """Nothing is known of the end before the first answer (librdkafka's `RD_KAFKA_OFFSET_INVALID`)."""
+    consumer.end = end
+    assert reading.is_live("orders") == live
