@@ -34,7 +34,6 @@ class Reminders:
     _last: dict[Place, float] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
     _told: dict[str, float] = field(default_factory=dict)
-    _spared: set[str] = field(default_factory=set)
 
     def published(self, places: Iterable[Place], now: float) -> None:
         """Take note of items by which clients that are in line get all there is."""
@@ -52,17 +51,13 @@ class Reminders:
 
     def busy(self, now: float) -> set[str]:
         """Return the topics on whose own chains there were items since they were returned last, and take them as told."""
-        recently = now - self.next_timeout / 2
-        self._told = {topic: told for topic, told in self._told.items() if told > recently}
-        busy = self._busy - self._told.keys()
+        due = now - self.next_timeout / 2
+        busy = {topic for topic in self._busy if self._told.get(topic, due) <= due}
         self._busy -= busy
         self._told |= dict.fromkeys(busy, now)
-        self._spared |= busy
         return busy
 
     def spared(self, place: Place) -> bool:
         """Say whether the clients of a place have not been asked for since it was busy; take them as asked for now."""
-        if place[1] is None and place[0] in self._spared:
-            self._spared.remove(place[0])
-            return True
-        return False
+        topic, partition = place
+        return partition is None and self._told.pop(topic, None) is not None

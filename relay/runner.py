@@ -59,7 +59,7 @@ class Runner:
     pacer: Pacer = field(default_factory=Pacer)
     reminders: Reminders = field(default_factory=Reminders)
     clock: Callable[[], float] = time.monotonic
-    time: Callable[[], float] = time.time
+    wall_clock: Callable[[], float] = time.time
     totals: Totals = field(default_factory=Totals)
     after_tick: Callable[[Runner], None] = lambda _runner: None
     audience: Audience = field(init=False)
@@ -129,6 +129,7 @@ class Runner:
             self.source.rest(unheard)
             # A topic that has become a whole may have had listeners all the time: they are no news.
             self.source.wake(self.source.positions().keys() - unheard)
+            # First: a heartbeat makes its topic a busy one.
             silent = [*self._reminders(now)]
             busy = (chunks.postpone(topic, self.prefix) for topic in self.reminders.busy(now))
             self._tell([*silent, *busy])
@@ -155,7 +156,7 @@ class Runner:
             (topic, partition), positions = chain.place, self._positions(chain.place)
             if partition is None and self.source.is_live(topic):
                 self.reminders.published([chain.place], now)
-                yield chain.reminder(positions, live=self.time())
+                yield chain.reminder(positions, live=self.wall_clock())
             elif self.reminders.spared(chain.place):
                 yield chunks.forget(chain.channel)
                 yield chain.reminder(positions, follows=False)

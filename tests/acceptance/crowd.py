@@ -12,7 +12,7 @@ from kafkasse.exceptions import CursorError
 from relay import chunks
 from tests.harness.check import NumberedWriter, Report, check
 from tests.harness.cursors import positions_of
-from tests.harness.sse import EventSourceClient
+from tests.harness.sse import EventSourceClient, Received
 from tests.harness.stack import Stack
 from tests.harness.wait import until
 
@@ -112,6 +112,11 @@ def positions(client: EventSourceClient) -> dict[int, int]:
         return positions_of(client.last_event_id)
     except CursorError:
         return {}
+
+
+def told(client: EventSourceClient) -> list[Received]:
+    """Return what a client was told besides that it is live: a repair that finds nothing new says so by a heartbeat."""
+    return [event for event in client.notices if event.type != "stream-heartbeat"]
 
 
 def arrived(client: EventSourceClient, last: Mapping[int, int], tag: str = "") -> bool:

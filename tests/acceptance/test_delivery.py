@@ -10,6 +10,7 @@ import httpx_sse
 import pytest
 
 from kafkasse import cursor
+from tests.acceptance.crowd import told
 from tests.harness.check import NumberedWriter, check
 from tests.harness.cursors import event_id, positions_of
 from tests.harness.sse import EventSourceClient
@@ -253,9 +254,9 @@ def test_cursor_that_cannot_be_used_is_told_and_the_stream_is_live(kafka, stack,
     text = text or event_id(topic, {0: 1000, 1: 0, 2: 0, 3: 0}, kafka.topic_id(topic))
     with resume(stack, topic, text) as client:
         client.wait_for(lambda c: len(c.notices) > 1, 10)
-        told = [event for event in client.notices if event.type != "stream-heartbeat"]
-        assert [event.type for event in told] == ["stream-open", "stream-reset"]
-        assert json.loads(told[1].data)["reason"] == reason
+        opened, reset = told(client)
+        assert [opened.type, reset.type] == ["stream-open", "stream-reset"]
+        assert json.loads(reset.data)["reason"] == reason
         kafka.produce(topic, b"live")
         client.wait_for(1, 10)
         assert client.statuses == [200]

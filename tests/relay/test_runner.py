@@ -417,7 +417,7 @@ def test_whole_topic_that_is_silent_and_live_has_heartbeats_and_is_not_asked_for
     clock = ManualClock()
     relay = whole_of([run_of(b"a")], *5 * [[]], listened={ALL}, clock=clock)
     relay.source.live.add("orders")
-    relay.runner.time = lambda: 1.5
+    relay.runner.wall_clock = lambda: 1.5
     relay.runner.after_tick = lambda _runner: clock.advance(SILENCE)
     relay.run()
     assert relay.chains.asked == []

@@ -39,9 +39,14 @@ class Command(BaseCommand):
             pattern = kafkasse_conf.KAFKASSE_TOPIC_PATTERN
             source = Source(config, instance, pattern, stop, joins=subscribed.tells)
             runner = Runner(
-                source, publisher, stop, prefix, subscribed, after_tick=status.reporter(self.stdout)
+                source,
+                publisher,
+                stop,
+                prefix,
+                subscribed,
+                reminders=Reminders(kafkasse_conf.KAFKASSE_NEXT_TIMEOUT),
+                after_tick=status.reporter(self.stdout),
             )
-            runner.reminders = Reminders(kafkasse_conf.KAFKASSE_NEXT_TIMEOUT)
             garbage.look_seldom()
             try:
                 runner.run()
