@@ -87,6 +87,7 @@ def _numbers() -> Iterator[tuple[str, int, int, int]]:
     yield "KAFKASSE_PAGE_BYTES", conf.KAFKASSE_PAGE_BYTES, 1, sys.maxsize
     yield "KAFKASSE_CACHE_BYTES", conf.KAFKASSE_CACHE_BYTES, 0, sys.maxsize
     yield "KAFKASSE_REPLAY_REST", conf.KAFKASSE_REPLAY_REST, 0, 100_000
+    yield "KAFKASSE_CATCH_UP_RATE", conf.KAFKASSE_CATCH_UP_RATE, 0, sys.maxsize
     yield "KAFKASSE_PAGE_RECORDS", conf.KAFKASSE_PAGE_RECORDS, 1, 100_000
     yield "KAFKASSE_MAX_LAST", conf.KAFKASSE_MAX_LAST, 1, 100_000
     yield "KAFKASSE_READERS", conf.KAFKASSE_READERS, 1, 1000

@@ -80,6 +80,11 @@ class Settings:
         return getattr(settings, "KAFKASSE_REPLAY_REST", 100)
 
     @property
+    def KAFKASSE_CATCH_UP_RATE(self) -> int:
+        """How fast one process lets clients catch up that come at the same time, in bytes per second; 0: at once."""
+        return getattr(settings, "KAFKASSE_CATCH_UP_RATE", 150_000_000)
+
+    @property
     def KAFKASSE_PAGE_RECORDS(self) -> int:
         """The most records of a page in JSON."""
         return getattr(settings, "KAFKASSE_PAGE_RECORDS", 1000)

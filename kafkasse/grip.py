@@ -154,6 +154,20 @@ def hold(
     return response
 
 
+def wait(request: HttpRequest, body: str, *, next_link: str, seconds: int) -> HttpResponse:
+    """Return a hold on nothing, after `body`: the proxy comes for `next_link` in so many seconds, whatever is published.
+
+    Also not on the control channel, by which a relay says that nobody need be asked for (docs/adr/0027).
+    """
+    instruct = request.grip.start_instruct()  # type: ignore[attr-defined]
+    instruct.set_hold_stream()
+    instruct.set_keep_alive(sse.KEEP_ALIVE, conf.KAFKASSE_KEEP_ALIVE)
+    instruct.add_channel(topics.QUIET)
+    response = stream(body)
+    response["Grip-Link"] = f"<{next_link}>; rel=next; timeout={seconds}"
+    return response
+
+
 def page(body: str, *, next_link: str) -> HttpResponse:
     """Return a page: no hold, so no filter works on `body`, and its size has no limit."""
     response = stream(body)

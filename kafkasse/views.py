@@ -3,27 +3,25 @@
 The three ways to ask for events differ in what the proxy does with the answer's body (docs/explanation/how-it-works.md):
 
 - `events`: a client's first request.  If all that it misses fits into the first answer, that is a hold, and the proxy
-  filters its body (`%` has to be escaped); if not, it is a page, which the proxy passes on as it is.
+  filters its body (`%` has to be escaped); if not, it is a page, which the proxy passes on as it is, or a wait for it.
 - `refill`: the proxy asks on behalf of a held client, whose positions it names in `Grip-Last`.  It filters the answer.
-- `follow`: the proxy comes for what follows a page.  It does not filter the answer, and may not have subscribed the
+- `follow`: the proxy comes for the first page, or the next.  It does not filter the answer, and may not have subscribed the
   client to anything yet; so the last records are left to a `refill`, which it is asked to make at once.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-import random
 import time
 from typing import TYPE_CHECKING
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from kafkasse import (
     access,
+    answers,
     direct,
     documents,
     grip,
@@ -43,8 +41,9 @@ from kafkasse.exceptions import (
     TooManyChannelsError,
 )
 from kafkasse.guard import RETRYABLE, readable, why
+from kafkasse.intake import intake
 from kafkasse.start import Now
-from kafkasse.stream import LANES, with_terms
+from kafkasse.stream import with_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,8 +60,6 @@ logger = logging.getLogger(__name__)
 
 FIRST_HOLD_BYTES = 60_000
 """The largest body of a first answer that holds: the proxy refuses one of 100,000 bytes."""
-JOIN_BYTES = 200_000
-"""How much may be left to a refill, whose every byte the proxy looks at; what is more goes as another page before it."""
 NEAR_BYTES = 5_000_000
 """Who has no more than this before it is coming back, not replaying, and waits for nobody: else it might fall behind again."""
 STALE_SECONDS = 0.1
@@ -77,8 +74,6 @@ AT_ONCE = 0
 What the client misses is read once it cannot miss what comes meanwhile.  Also where it misses nothing yet: only with the
 hold of a first answer does the proxy compare which item came last (Pushpin's httpsession.cpp, 1.36 to 1.41).
 """
-MISSING_SECONDS = 8
-"""When it asks again at the latest for a client of a topic that did not exist: should the relay's hint come too soon."""
 
 
 @readable
@@ -111,9 +106,10 @@ def events(request: HttpRequest, topics: tuple[str, ...]) -> HttpResponseBase:
 def _stream(
     request: HttpRequest, stream: Stream, start: Start, known: Known, *, comes_back: bool
 ) -> HttpResponseBase:
-    """Return the first answer of a stream: the end, the hold, or a page."""
+    """Return the first answer of a stream: the end, the hold, a page, or in a crowd the wait for it."""
     page, left = _page(stream, start, known)
-    body = replay.opening(stream, start) + page.body
+    opening = replay.opening(stream, start)
+    body = opening + page.body
     if page.complete and stream.end is not None:
         if comes_back and not (page.records or page.breaks or start.resets):
             return HttpResponse(status=204)  # tells an EventSource that came back that there is no more
@@ -122,8 +118,12 @@ def _stream(
         stream = stream.held_by(known.whole)
         sent = body if stream.whole else sse.escape(body)
         if len(sent.encode()) <= FIRST_HOLD_BYTES:
-            return _hold(request, stream, known, page.positions, sent)
-    return _next_page(stream, page.positions, left, body)
+            return answers.hold(request, stream, known, page.positions, sent)
+    rest = left + len(page.body)
+    if len(opening) <= FIRST_HOLD_BYTES and (delay := intake().delay(min(rest, NEAR_BYTES))):
+        link = answers.next_link(stream, start.positions, rest)
+        return grip.wait(request, opening, next_link=link, seconds=delay)
+    return answers.next_page(stream, page.positions, left, body)
 
 
 @readable
@@ -140,7 +140,7 @@ def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> Ht
         is_behind = False
         if stream.end is None:
             known, is_behind = _newly_committed(stream, start, known)
-        page, left = _page(stream, start, known, shared=True)
+        page, left = _page(stream, start, known)
         body = replay.resets(stream, start) + page.body
         if stream.end is None and not body:
             body = _heartbeat(stream, page.positions, is_behind=is_behind)
@@ -156,18 +156,20 @@ def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> Ht
     if ends:
         return grip.stream(body)
     if not page.complete:
-        return _next_page(stream, page.positions, left, body)
+        return answers.next_page(stream, page.positions, left, body)
     held = stream.held_by(known.whole)
     # A topic that was created again has other channels.
     here = {topic: each for topic, each in named.items() if each[0] == known.tags[topic]}
     is_subscribed = held.whole == stream.whole and page.positions.keys() <= _held(here).keys()
-    return _hold(request, held, known, page.positions, body, timeout=None if is_subscribed else AT_ONCE)
+    return answers.hold(
+        request, held, known, page.positions, body, timeout=None if is_subscribed else AT_ONCE
+    )
 
 
 def _hold_on(request: HttpRequest, stream: Stream, named: Named) -> HttpResponseBase:
     """Hold the client where it is, while Kafka cannot be reached."""
     stream = stream.tagged({topic: tag for topic, (tag, _places) in named.items()})
-    link = _link("refill", stream)
+    link = answers.link("refill", stream)
     return grip.hold(
         request, stream, _held(named), sse.KEEP_ALIVE, next_link=link, timeout=UNREACHABLE_SECONDS
     )
@@ -214,16 +216,16 @@ def follow(request: HttpRequest, topics: tuple[str, ...], position: str, terms: 
     known = scope.known(stream)
     stream = stream.tagged(known.tags)
     start = resume.resumed(named, known)
-    page, left = _page(stream, start, known, shared=True)
+    page, left = _page(stream, start, known)
     body = replay.resets(stream, start) + page.body
     if page.complete and stream.end is not None:
         return grip.stream(body + replay.ending(stream, page.positions))
-    if page.complete and len(page.body) <= JOIN_BYTES and not (start.resets or page.breaks):
+    if page.complete and len(page.body) <= answers.JOIN_BYTES and not (start.resets or page.breaks):
         held = stream.held_by(known.whole)
-        return _hold(request, held, known, start.positions, "", timeout=AT_ONCE)
+        return answers.hold(request, held, known, start.positions, "", timeout=AT_ONCE)
     if left > NEAR_BYTES and not turns.turns().take(len(body)):
         return grip.stream(sse.retry_with_jitter())
-    return _next_page(stream, page.positions, left, body)
+    return answers.next_page(stream, page.positions, left, body)
 
 
 def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:
@@ -233,53 +235,15 @@ def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:
         raise Http404("No such stream.") from None
 
 
-def _page(stream: Stream, start: Start, known: Known, *, shared: bool = False) -> tuple[Written, int]:
-    """Return what follows `start`, and about how many bytes follow that.
-
-    In small pages where clients may share the answer, as they do those to next links.
-    """
+def _page(stream: Stream, start: Start, known: Known) -> tuple[Written, int]:
+    """Return what follows `start`, as clients may share it, and about how many bytes follow that."""
     stop = _stop(stream, start, known)
-    page = pages.pages().page(stream, start.positions, stop, shared=shared)
+    page = pages.pages().page(stream, start.positions, stop, shared=True)
     return page, page.left(stop)
 
 
 def _stop(stream: Stream, start: Start, known: Known) -> dict[Key, int]:
     return resume.stops(start.positions, known.positions if stream.end is None else stream.end)
-
-
-def _next_page(stream: Stream, positions: Mapping[Key, int], left: int, body: str) -> HttpResponseBase:
-    """Return a page and the link to what follows it: another one in the client's lane, or the hold, the same for all."""
-    stream = stream.held_by(())
-    if left <= JOIN_BYTES:
-        stream = stream.in_lane(None)
-    elif stream.lane is None:
-        stream = stream.in_lane(random.randrange(LANES))  # noqa: S311 - a lane is no secret
-    return grip.page(body, next_link=_link("follow", stream, stream.event_id(positions)))
-
-
-def _hold(
-    request: HttpRequest,
-    stream: Stream,
-    known: Known,
-    positions: Mapping[Key, int],
-    body: str,
-    *,
-    timeout: int | None = None,
-) -> HttpResponseBase:
-    """Hold the client; all holds that want the same share a link, so that one answer serves who is at the same place."""
-    stream = stream.in_lane(None)
-    if timeout is None:
-        timeout = stream.heartbeat or conf.KAFKASSE_NEXT_TIMEOUT
-        if known.missing:
-            timeout = min(timeout, MISSING_SECONDS)
-        if stream.until is not None:
-            timeout = min(timeout, max(1, math.ceil(stream.until / 1000 - time.time())))
-    return grip.hold(request, stream, positions, body, next_link=_link("refill", stream), timeout=timeout)
-
-
-def _link(name: str, stream: Stream, *places: str) -> str:
-    terms = [stream.terms()] if stream.terms() else []
-    return reverse(f"kafkasse:{name}", args=[stream.topics, *places, *terms])
 
 
 @readable

@@ -10,6 +10,7 @@ import pytest
 from tests.acceptance.crowd import arrived, told
 from tests.harness.check import NumberedWriter, check
 from tests.harness.eventstream import EventStreamParser
+from tests.harness.wait import until
 
 pytestmark = pytest.mark.acceptance
 
@@ -161,13 +162,13 @@ def test_until_a_time_to_come_is_live_until_then(kafka, stack, topic, listen):
     """And ends within a second or so, with all that was written before."""
     with NumberedWriter(kafka.bootstrap, topic, rate=200) as writer:
         writer.wait_total(100, 20)
-        until = int(time.time() * 1000) + 3000
-        client = listen(stack.url(f"/events/{topic}/?last=10&until={until}"), reconnect=True, max_retry=0.2)
+        end = int(time.time() * 1000) + 3000
+        client = listen(stack.url(f"/events/{topic}/?last=10&until={end}"), reconnect=True, max_retry=0.2)
         client.wait_for(lambda client: client.ended, 20, "it gives up")
         writer.stop()
     assert client.statuses == [200, 204]
     assert client.notices[-1].type == "stream-end"
-    assert until - 100 <= client.notices[-1].time / 1e6 <= until + 3000
+    assert end - 100 <= client.notices[-1].time / 1e6 <= end + 3000
     values = [json.loads(event.data) for event in client.records]
     written = {(p, n) for p, last in writer.acknowledged.items() for n in range(last + 1)}
     got = {(value["p"], value["seq"]) for value in values}
@@ -207,3 +208,28 @@ def test_heartbeat_moves_the_cursor_of_a_client_that_is_sent_nothing(kafka, stac
     with stack.client(topic, last_event_id=beat.id) as again:
         again.wait_for(1, 15)
         assert [event.data for event in again.records] == ["after"]
+
+
+def test_crowd_waits_connected_and_gets_what_was_written_before_and_meanwhile(
+    kafka, topic, make_stack, listen
+):
+    """Who comes too early for its page has its stream at once, and its records when those before it have theirs."""
+    env = {"KAFKASSE_TOPIC_PATTERN": topic, "KAFKASSE_CATCH_UP_RATE": "1000000"}
+    chain = make_stack(kafka, env=env)
+    writer = NumberedWriter(kafka.bootstrap, topic, rate=100)
+    writer.write(4000)  # a megabyte, as text
+    until(lambda: sum(kafka.committed(chain.group, topic).values()) == writer.total, 20, "all is read")
+    url = chain.url(f"/events/{topic}/?offset=earliest")
+    with writer:
+        crowd = [listen(url) for _ in range(4)]
+        for client in crowd:
+            client.wait_open()
+        assert not crowd[-1].records, "it has to wait for seconds"
+        for client in crowd:
+            client.wait_for(2000, 20)
+        last = writer.stop()
+    for client in crowd:
+        client.wait_for(lambda client: arrived(client, last), 20, "all records")
+        check(client.records, last).assert_ok()
+        assert len(client.connections) == 1
+        assert [notice.type for notice in told(client)] == ["stream-open"]

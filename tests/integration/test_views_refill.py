@@ -135,6 +135,61 @@ def test_catch_up_that_is_complete_asks_again_once_it_is_subscribed(cluster, top
     assert (held.positions, held.timeout) == ({0: 100}, 29)
 
 
+class FullIntake:
+    """An intake of which another client has just taken seven seconds."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def delay(self, size):
+        """Take note of what a client has before it."""
+        self.sizes.append(size)
+        return 7
+
+
+def test_catch_up_of_a_crowd_waits_in_a_hold_on_nothing(cluster, topic, monkeypatch):
+    """What is published meanwhile is none of its business; then it begins where its cursor was."""
+    full = FullIntake()
+    monkeypatch.setattr("kafkasse.views.intake", lambda: full)
+    cluster.create_topic(topic, 1)
+    cluster.write(topic, numbered(1, 100, 1000))
+    cluster.commit(topic, {0: 100})
+    proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0}))
+    waits, *_others = proxy.answers
+    assert list(waits.channels) == ["~"]
+    assert waits.timeout == 7
+    assert waits.headers["Grip-Keep-Alive"]
+    assert [event.type for event in waits.events] == ["stream-open"]
+    assert not proxy.records()
+    (size,) = full.sizes
+    assert 100_000 < size < 110_000
+    again = GripProxy().open(topic, waits.link)
+    assert places(again.records()) == {0: list(range(100))}
+
+
+def test_catch_up_of_a_crowd_that_misses_little_is_held_at_once(cluster, topic, monkeypatch):
+    """Only pages take time."""
+    monkeypatch.setattr("kafkasse.views.intake", FullIntake)
+    cluster.create_topic(topic, 1)
+    cluster.write(topic, numbered(1, 10, 1000))
+    cluster.commit(topic, {0: 10})
+    proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0}))
+    assert places(proxy.records()) == {0: list(range(10))}
+    assert proxy.positions == {0: 10}
+
+
+def test_catch_up_of_a_replay_takes_the_time_of_one_that_comes_back(cluster, topic, settings, monkeypatch):
+    """The rest of it gives way page by page, and a crowd shall not wait for that."""
+    full = FullIntake()
+    monkeypatch.setattr("kafkasse.views.intake", lambda: full)
+    monkeypatch.setattr("kafkasse.views.NEAR_BYTES", 10_000)
+    cluster.create_topic(topic, 1)
+    cluster.write(topic, numbered(1, 100, 1000))
+    cluster.commit(topic, {0: 100})
+    GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0}))
+    assert full.sizes == [10_000]
+
+
 class FullTurns:
     """Turns for which too many wait already."""
 
@@ -174,7 +229,7 @@ def test_catch_up_pages_are_asked_for_lane_by_lane(cluster, topic, settings, mon
 
     Those for whom the hold comes next share that answer, and those who are held all.
     """
-    monkeypatch.setattr("kafkasse.views.JOIN_BYTES", 5000)
+    monkeypatch.setattr("kafkasse.answers.JOIN_BYTES", 5000)
     settings.KAFKASSE_PAGE_BYTES = 20_000
     cluster.create_topic(topic, 1)
     cluster.write(topic, numbered(1, 1000))

@@ -1,0 +1,73 @@
+"""What the proxy does after an answer: hold the client, or come for what follows, and by which link.
+
+Whoever has the same link, with the same positions, shares one answer to it.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from typing import TYPE_CHECKING
+
+from django.urls import reverse
+
+from kafkasse import grip
+from kafkasse.conf import conf
+from kafkasse.stream import LANES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+    from kafkasse.positions import Known
+    from kafkasse.stream import Stream
+    from kafkasse.topics import Key
+
+JOIN_BYTES = 200_000
+"""How much may be left to a refill, whose every byte the proxy looks at; what is more goes as another page before it."""
+MISSING_SECONDS = 8
+"""When it asks again at the latest for a client of a topic that did not exist: should the relay's hint come too soon."""
+
+
+def next_page(stream: Stream, positions: Mapping[Key, int], left: int, body: str) -> HttpResponseBase:
+    """Return a page and the link to what follows it."""
+    return grip.page(body, next_link=next_link(stream, positions, left))
+
+
+def next_link(stream: Stream, positions: Mapping[Key, int], left: int) -> str:
+    """Return the link to what follows: another page in the client's lane, or the hold, the same for all."""
+    stream = stream.held_by(())
+    if left <= JOIN_BYTES:
+        stream = stream.in_lane(None)
+    elif stream.lane is None:
+        stream = stream.in_lane(random.randrange(LANES))  # noqa: S311 - a lane is no secret
+    return link("follow", stream, stream.event_id(positions))
+
+
+def hold(
+    request: HttpRequest,
+    stream: Stream,
+    known: Known,
+    positions: Mapping[Key, int],
+    body: str,
+    *,
+    timeout: int | None = None,
+) -> HttpResponseBase:
+    """Hold the client; all holds that want the same share a link, so that one answer serves who is at the same place."""
+    stream = stream.in_lane(None)
+    if timeout is None:
+        timeout = stream.heartbeat or conf.KAFKASSE_NEXT_TIMEOUT
+        if known.missing:
+            timeout = min(timeout, MISSING_SECONDS)
+        if stream.until is not None:
+            timeout = min(timeout, max(1, math.ceil(stream.until / 1000 - time.time())))
+    return grip.hold(request, stream, positions, body, next_link=link("refill", stream), timeout=timeout)
+
+
+def link(name: str, stream: Stream, *places: str) -> str:
+    """Return the link of a URL's `name`, with all that decides its answer in its path."""
+    terms = [stream.terms()] if stream.terms() else []
+    return reverse(f"kafkasse:{name}", args=[stream.topics, *places, *terms])
