@@ -20,11 +20,26 @@ class Server(basehttp.WSGIServer):
 
 
 class Handler(basehttp.ServerHandler):
-    """Django's handler, for one request per connection.
+    """Django's handler, for one request per connection, which sends an answer in one piece.
 
-    One that the proxy keeps open would keep a thread; and to close it when it is idle may cost a request
-    (docs/explanation/guarantees.md, known limits).
+    A connection that the proxy keeps open would keep a thread; and to close it when it is idle may cost a request.  An answer
+    that is cut off behind its headers, Pushpin takes for a whole one: so what this process is killed for is either all in the
+    system's hands, or nothing of it (docs/explanation/guarantees.md, known limits).
     """
+
+    _unsent = b""
+
+    def _write(self, data: bytes) -> None:
+        self._unsent += data
+
+    def _flush(self) -> None:
+        piece, self._unsent = self._unsent, b""
+        self.stdout.write(piece)
+
+    def close(self) -> None:
+        """Send the headers of an answer without a body, too."""
+        self._flush()
+        super().close()
 
     def cleanup_headers(self) -> None:
         """Say that the connection ends; an application may not, as the header is the server's."""
