@@ -177,7 +177,7 @@ def test_until_a_time_to_come_is_live_until_then(kafka, stack, topic, listen):
     for partition in range(4):
         numbers = sorted(number for p, number in got if p == partition)
         assert numbers == list(range(numbers[0], numbers[-1] + 1))
-        assert max(v["t"] for v in values if v["p"] == partition) / 1e6 >= until - 100
+        assert max(v["t"] for v in values if v["p"] == partition) / 1e6 >= end - 100
 
 
 # --- heartbeats -------------------------------------------------------------------------------------------------------
