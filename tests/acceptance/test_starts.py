@@ -226,10 +226,11 @@ def test_crowd_waits_connected_and_gets_what_was_written_before_and_meanwhile(
             client.wait_open()
         assert not crowd[-1].records, "it has to wait for seconds"
         for client in crowd:
-            client.wait_for(2000, 20)
+            client.wait_for(lambda client, now=dict(writer.acknowledged): arrived(client, now), 20)
         last = writer.stop()
     for client in crowd:
-        client.wait_for(lambda client: arrived(client, last), 20, "all records")
+        # A last item that was lost is noticed half a minute later.
+        client.wait_for(lambda client: arrived(client, last), 45, "all records")
         check(client.records, last).assert_ok()
         assert len(client.connections) == 1
         assert [notice.type for notice in told(client)] == ["stream-open"]
