@@ -118,8 +118,8 @@ def last_positions(request: HttpRequest, names: tuple[str, ...]) -> Named:
 def stream(body: str) -> HttpResponse:
     """Return an event stream that ends after `body`.
 
-    Its length is told, so that the proxy notices when this process is killed in the middle of it: it would else take
-    the part for the whole, and go on behind what is missing.
+    Its length is told, so that the proxy notices when a client's first answer is cut off: it would else take the part for
+    the whole, and go on behind what is missing.  So it does with the others (docs/explanation/guarantees.md, known limits).
     """
     content = body.encode()
     response = HttpResponse(content, content_type=sse.CONTENT_TYPE)
@@ -143,15 +143,8 @@ def hold(
     With a channel for each partition the proxy filters what it sends: then `%` has to be escaped in the body of a client's
     first answer, and in those to the next links of such a hold, whatever they hold the client by.
     """
-    instruct = request.grip.start_instruct()  # type: ignore[attr-defined]
-    instruct.set_hold_stream()
-    instruct.set_keep_alive(sse.KEEP_ALIVE, conf.KAFKASSE_KEEP_ALIVE)
-    _add_channels(instruct, what, positions)
-    response = stream(body)
-    # By hand, as django-grip leaves out a timeout of 0, which asks the proxy to come back at once.
-    seconds = conf.KAFKASSE_NEXT_TIMEOUT if timeout is None else timeout
-    response["Grip-Link"] = f"<{next_link}>; rel=next; timeout={seconds}"
-    return response
+    _add_channels(_held(request), what, positions)
+    return _linked(body, next_link, conf.KAFKASSE_NEXT_TIMEOUT if timeout is None else timeout)
 
 
 def wait(request: HttpRequest, body: str, *, next_link: str, seconds: int) -> HttpResponse:
@@ -159,19 +152,27 @@ def wait(request: HttpRequest, body: str, *, next_link: str, seconds: int) -> Ht
 
     Also not on the control channel, by which a relay says that nobody need be asked for (docs/adr/0027).
     """
-    instruct = request.grip.start_instruct()  # type: ignore[attr-defined]
-    instruct.set_hold_stream()
-    instruct.set_keep_alive(sse.KEEP_ALIVE, conf.KAFKASSE_KEEP_ALIVE)
-    instruct.add_channel(topics.QUIET)
-    response = stream(body)
-    response["Grip-Link"] = f"<{next_link}>; rel=next; timeout={seconds}"
-    return response
+    _held(request).add_channel(topics.QUIET)
+    return _linked(body, next_link, seconds)
 
 
 def page(body: str, *, next_link: str) -> HttpResponse:
     """Return a page: no hold, so no filter works on `body`, and its size has no limit."""
+    return _linked(body, next_link)
+
+
+def _held(request: HttpRequest) -> Any:
+    """Return what tells the proxy to hold the client; it still needs channels."""
+    instruct = request.grip.start_instruct()  # type: ignore[attr-defined]
+    instruct.set_hold_stream()
+    instruct.set_keep_alive(sse.KEEP_ALIVE, conf.KAFKASSE_KEEP_ALIVE)
+    return instruct
+
+
+def _linked(body: str, next_link: str, timeout: int | None = None) -> HttpResponse:
+    """Return `body` with its link, written by hand: django-grip leaves out a timeout of 0, by which the proxy comes at once."""
     response = stream(body)
-    response["Grip-Link"] = f"<{next_link}>; rel=next"
+    response["Grip-Link"] = f"<{next_link}>; rel=next" + ("" if timeout is None else f"; timeout={timeout}")
     return response
 
 

@@ -161,9 +161,8 @@ def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> Ht
     # A topic that was created again has other channels.
     here = {topic: each for topic, each in named.items() if each[0] == known.tags[topic]}
     is_subscribed = held.whole == stream.whole and page.positions.keys() <= _held(here).keys()
-    return answers.hold(
-        request, held, known, page.positions, body, timeout=None if is_subscribed else AT_ONCE
-    )
+    timeout = None if is_subscribed else AT_ONCE
+    return answers.hold(request, held, known, page.positions, body, timeout=timeout)
 
 
 def _hold_on(request: HttpRequest, stream: Stream, named: Named) -> HttpResponseBase:

@@ -69,4 +69,6 @@ def test_stream_is_sent_piece_by_piece():
 
 def test_answer_to_head_has_no_body():
     """Django's handler leaves it out."""
-    assert b"".join(sent(b"one", method="HEAD")).count(b"HTTP/1.1") == 1
+    answer = b"".join(sent(b"one", method="HEAD"))
+    assert answer.count(b"HTTP/1.1") == 1
+    assert answer.endswith(b"\r\n\r\n")
