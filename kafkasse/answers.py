@@ -1,6 +1,7 @@
 """What the proxy does after an answer: hold the client, or come for what follows, and by which link.
 
-Whoever has the same link, with the same positions, shares one answer to it.
+Whoever has the same link, with the same positions, shares one answer to it.  A link says whether the proxy has been told to
+filter that: then it is sealed (docs/adr/0029-sealed-answers.md).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from django.urls import reverse
 
-from kafkasse import grip
+from kafkasse import grip, sse
 from kafkasse.conf import conf
 from kafkasse.stream import LANES
 
@@ -32,19 +33,47 @@ MISSING_SECONDS = 8
 """When it asks again at the latest for a client of a topic that did not exist: should the relay's hint come too soon."""
 
 
-def next_page(stream: Stream, positions: Mapping[Key, int], left: int, body: str) -> HttpResponseBase:
-    """Return a page and the link to what follows it."""
-    return grip.page(body, next_link=next_link(stream, positions, left))
+def written(stream: Stream, body: str) -> str:
+    """Return a body as the proxy expects it of this stream."""
+    return sse.sealed(body) if stream.sealed else body
 
 
-def next_link(stream: Stream, positions: Mapping[Key, int], left: int) -> str:
+def next_page(
+    stream: Stream, positions: Mapping[Key, int], left: int, body: str, *, sealed: bool
+) -> HttpResponseBase:
+    """Return a page and the link to what follows it, which is to be `sealed` or not."""
+    return grip.page(body, next_link=next_link(stream, positions, left, sealed=sealed), sealed=sealed)
+
+
+def opened(
+    request: HttpRequest, stream: Stream, positions: Mapping[Key, int], left: int, body: str, *, seconds: int
+) -> HttpResponseBase:
+    """Return a first answer with the opening alone; the proxy is to come for the first page in so many seconds."""
+    stream = stream.sealed_if(grip.is_far(request))
+    body = written(stream, body)
+    if not seconds:
+        return next_page(stream, positions, left, body, sealed=stream.sealed)
+    link = next_link(stream, positions, left, sealed=stream.sealed)
+    return grip.wait(request, body, next_link=link, seconds=seconds, sealed=stream.sealed)
+
+
+def next_link(stream: Stream, positions: Mapping[Key, int], left: int, *, sealed: bool) -> str:
     """Return the link to what follows: another page in the client's lane, or the hold, the same for all."""
-    stream = stream.held_by(())
+    stream = stream.held_by(()).sealed_if(sealed)
     if left <= JOIN_BYTES:
         stream = stream.in_lane(None)
     elif stream.lane is None:
         stream = stream.in_lane(random.randrange(LANES))  # noqa: S311 - a lane is no secret
     return link("follow", stream, stream.event_id(positions))
+
+
+def held(request: HttpRequest, stream: Stream, known: Known) -> Stream:
+    """Return the stream of those who are held now: by the channels that are published, in no lane.
+
+    Where these are of partitions, the proxy filters for the sake of their items, whoever is far or near.
+    """
+    stream = stream.in_lane(None).held_by(known.whole)
+    return stream.sealed_if(not stream.whole or grip.is_far(request))
 
 
 def hold(
@@ -56,8 +85,7 @@ def hold(
     *,
     timeout: int | None = None,
 ) -> HttpResponseBase:
-    """Hold the client; all holds that want the same share a link, so that one answer serves who is at the same place."""
-    stream = stream.in_lane(None)
+    """Hold the client by a stream of `held`; all that want the same share a link, and who is at the same place an answer."""
     if timeout is None:
         timeout = stream.heartbeat or conf.KAFKASSE_NEXT_TIMEOUT
         if known.missing:

@@ -85,6 +85,11 @@ class Settings:
         return getattr(settings, "KAFKASSE_CATCH_UP_RATE", 200_000_000)
 
     @property
+    def KAFKASSE_SEALED_ANSWERS(self) -> bool | None:
+        """Whether the proxy is to notice when an answer is cut off on its way; None: where it is on another machine."""
+        return getattr(settings, "KAFKASSE_SEALED_ANSWERS", None)
+
+    @property
     def KAFKASSE_PAGE_RECORDS(self) -> int:
         """The most records of a page in JSON."""
         return getattr(settings, "KAFKASSE_PAGE_RECORDS", 1000)

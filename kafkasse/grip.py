@@ -6,6 +6,7 @@ delivers items to it) or a *page* (the proxy sends it and asks for the next one 
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import re
 from contextlib import suppress
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from kafkasse.topics import Key, Place
 
 logger = logging.getLogger(__name__)
+
+FILTER = "build-id"
+"""The one filter that works on answers, too: on the next one, if a channel of this one has it (Pushpin's httpsession.cpp)."""
+NO_ID = "-"
+"""The template that it insists on, where there is no id to be built."""
 
 
 def proxies(url: str, more: Iterable[str] = ()) -> list[dict[str, Any]]:
@@ -88,6 +94,17 @@ def is_forged(request: HttpRequest) -> bool:
     return forged
 
 
+def is_far(request: HttpRequest) -> bool:
+    """Say whether answers cross a network on their way to the proxy, where they may be cut off; a setting may say it, too."""
+    if conf.KAFKASSE_SEALED_ANSWERS is not None:
+        return conf.KAFKASSE_SEALED_ANSWERS
+    try:
+        peer = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return False  # a Unix socket has no address
+    return not (getattr(peer, "ipv4_mapped", None) or peer).is_loopback
+
+
 def has_keys() -> bool:
     """Say whether every proxy has a key, so that signatures are checked."""
     return all(proxy.get("verify_key") or proxy.get("key") for proxy in conf.GRIP_PROXIES)
@@ -119,7 +136,7 @@ def stream(body: str) -> HttpResponse:
     """Return an event stream that ends after `body`.
 
     Its length is told, so that the proxy notices when a client's first answer is cut off: it would else take the part for
-    the whole, and go on behind what is missing.  So it does with the others (docs/explanation/guarantees.md, known limits).
+    the whole, and go on behind what is missing.  So it does with the others, unless they are sealed (docs/adr/0029).
     """
     content = body.encode()
     response = HttpResponse(content, content_type=sse.CONTENT_TYPE)
@@ -140,25 +157,31 @@ def hold(
 ) -> HttpResponse:
     """Return a hold at `positions`, after `body`; `timeout` is the next link's, in seconds.
 
-    With a channel for each partition the proxy filters what it sends: then `%` has to be escaped in the body of a client's
-    first answer, and in those to the next links of such a hold, whatever they hold the client by.
+    With a channel for each partition the proxy filters what it sends, and so its next answer is sealed in any case.
     """
     _add_channels(_held(request), what, positions)
     return _linked(body, next_link, conf.KAFKASSE_NEXT_TIMEOUT if timeout is None else timeout)
 
 
-def wait(request: HttpRequest, body: str, *, next_link: str, seconds: int) -> HttpResponse:
+def wait(request: HttpRequest, body: str, *, next_link: str, seconds: int, sealed: bool) -> HttpResponse:
     """Return a hold on nothing, after `body`: the proxy comes for `next_link` in so many seconds, whatever is published.
 
     Also not on the control channel, by which a relay says that nobody need be asked for (docs/adr/0027).
     """
-    _held(request).add_channel(topics.QUIET)
+    instruct = _held(request)
+    instruct.add_channel(_filtered(topics.QUIET, sealed=sealed))
+    if sealed:
+        instruct.meta["id_format"] = NO_ID
     return _linked(body, next_link, seconds)
 
 
-def page(body: str, *, next_link: str) -> HttpResponse:
-    """Return a page: no hold, so no filter works on `body`, and its size has no limit."""
-    return _linked(body, next_link)
+def page(body: str, *, next_link: str, sealed: bool) -> HttpResponse:
+    """Return a page; where its link is not `sealed`, its size has no limit as a first answer either."""
+    response = _linked(body, next_link)
+    if sealed:
+        response["Grip-Channel"] = f"{topics.QUIET}; filter={FILTER}"
+        response["Grip-Set-Meta"] = f'id_format="{NO_ID}"'
+    return response
 
 
 def _held(request: HttpRequest) -> Any:
@@ -177,24 +200,35 @@ def _linked(body: str, next_link: str, timeout: int | None = None) -> HttpRespon
 
 
 def _add_channels(instruct: Any, what: Stream, positions: Mapping[Key, int]) -> None:
-    """Hold a client by the channel of its whole topic, or those of its partitions, and by the control channels."""
+    """Hold a client by the channel of its whole topic, or those of its partitions, and by the control channels.
+
+    Where the records' channels have no filter, a control channel has it if the next answer is to be sealed.
+    """
     if what.whole:
         (topic,) = what.topics
         instruct.add_channel(Channel(_channel(what, (topic, None)), prev_id=what.rest(positions)))
+        if what.sealed:
+            instruct.meta["id_format"] = NO_ID
     else:
         for key, position in positions.items():
-            channel = Channel(_channel(what, key), prev_id=cursor.encode_number(position))
-            channel.filters.append("build-id")
-            instruct.add_channel(channel)
+            instruct.add_channel(_filtered(_channel(what, key), cursor.encode_number(position)))
         # A template of the rest, which the proxy fills in with the last ids of each client's channels.
         instruct.meta["id_format"] = what.rest_of(
             positions, lambda key: f"%({conf.GRIP_PREFIX}{_channel(what, key)})s"
         )
     for topic in what.topics:
-        instruct.add_channel(topics.control_channel(topic))
+        instruct.add_channel(_filtered(topics.control_channel(topic), sealed=what.whole and what.sealed))
     # An end has its time, and channels of partitions do not tell of further partitions.
     if not what.whole or what.until is not None:
         instruct.add_channel(topics.QUIET)
+
+
+def _filtered(name: str, prev_id: str | None = None, *, sealed: bool = True) -> Channel:
+    """Return a channel whose items the proxy filters, and with it the next answer; unless that is not to be `sealed`."""
+    channel = Channel(name, prev_id=prev_id)
+    if sealed:
+        channel.filters.append(FILTER)
+    return channel
 
 
 def _channel(what: Stream, place: Place) -> str:

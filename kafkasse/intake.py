@@ -21,6 +21,9 @@ LONGEST = 60
 ALONE = 3
 """How many times as much work it is when a client begins at once: its first page is nobody else's."""
 
+SEALED = 2.5
+"""How many times as much work pages are in which the proxy looks at each byte (docs/adr/0029-sealed-answers.md)."""
+
 
 class Intake:
     """When each client begins to catch up, if all of them together get `rate` bytes per second; 0: whenever they come."""
@@ -30,18 +33,19 @@ class Intake:
         self._lock = threading.Lock()
         self._free = clock()
 
-    def delay(self, size: int) -> int:
+    def delay(self, size: int, *, sealed: bool = False) -> int:
         """Return in how many seconds a client may begin that has `size` bytes before it, and keep that time for it.
 
         To the nearest second, as the proxy counts them: a few clients never wait.
         """
         if not self._rate:
             return 0
+        work = size * SEALED if sealed else size
         with self._lock:
             now = self._clock()
             begin = min(max(self._free, now), now + LONGEST)
             delay = round(begin - now)
-            self._free = begin + (size if delay else ALONE * size) / self._rate
+            self._free = begin + (work if delay else ALONE * work) / self._rate
         return delay
 
 

@@ -30,9 +30,22 @@ KEEP_ALIVE = ":\n\n"
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
+BLOCK = 20_000
+"""How many characters of a sealed text stand together."""
+
+
 def escape(text: str) -> str:
     """Return `text` so that the proxy's `build-id` filter gives it back as it is."""
     return text.replace("%", "%%")
+
+
+def sealed(text: str) -> str:
+    """Return the same in blocks that the filter refuses unless they are whole, and with them the connection.
+
+    Of a text that is cut off it so notices it, but where the cut lies exactly between two blocks, or before the first.
+    """
+    parts = (text[begin : begin + BLOCK] for begin in range(0, len(text), BLOCK))
+    return "".join("%(" + part.replace("\\", "\\\\").replace(")", "\\)") + ")I" for part in parts)
 
 
 def _data(text: str) -> str:

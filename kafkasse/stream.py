@@ -9,6 +9,7 @@ Pure.  What is not usual of a stream stands in the paths of its next links, so t
           | "h" seconds        a heartbeat after so many seconds without anything else
           | "l" lane           of those who replay the same, who is asked for together
           | "w"                held by one channel for the whole topic
+          | "s"                sealed: the proxy's filter works on the answer (`sse.sealed`)
 
 Numbers are in base 36, as in the cursor.
 """
@@ -40,6 +41,7 @@ class Stream:
 
     `heartbeat` is in seconds, None for the usual.  Those who replay are in one `lane` of several, others in none.  Those who
     are held by one channel for the `whole` topic have other items, and links, than those with a channel for each partition.
+    `sealed` is what the proxy has been told to filter: the answer to a link that says so, since the answer before said it.
     `tags` are those of the topics, once Kafka has been asked.  Positions are by topic and partition.
     """
 
@@ -50,6 +52,7 @@ class Stream:
     heartbeat: int | None = None
     lane: int | None = None
     whole: bool = False
+    sealed: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -74,6 +77,10 @@ class Stream:
         return replace(
             self, whole=self.partition is None and len(self.topics) == 1 and self.topics[0] in whole
         )
+
+    def sealed_if(self, sealed: bool) -> Stream:  # noqa: FBT001 - the name says what it is
+        """Return the stream with answers that are sealed, or are not."""
+        return replace(self, sealed=sealed)
 
     def tagged(self, tags: Mapping[str, str]) -> Stream:
         """Return the stream of the topics that are these."""
@@ -140,6 +147,8 @@ class Stream:
             found.append("l" + cursor.encode_number(self.lane))
         if self.whole:
             found.append("w")
+        if self.sealed:
+            found.append("s")
         return "_".join(found)
 
 
@@ -160,6 +169,8 @@ def with_terms(topics: tuple[str, ...], text: str) -> Stream:
             stream = stream.in_lane(_lane(value))
         elif term == "w" and not stream.whole and stream.held_by(topics).whole:
             stream = stream.held_by(topics)
+        elif term == "s" and not stream.sealed:
+            stream = stream.sealed_if(True)
         else:
             raise CursorError
     return stream

@@ -2,11 +2,13 @@
 
 The three ways to ask for events differ in what the proxy does with the answer's body (docs/explanation/how-it-works.md):
 
-- `events`: a client's first request.  If all that it misses fits into the first answer, that is a hold, and the proxy
-  filters its body (`%` has to be escaped); if not, it is a page, which the proxy passes on as it is, or a wait for it.
-- `refill`: the proxy asks on behalf of a held client, whose positions it names in `Grip-Last`.  It filters the answer.
-- `follow`: the proxy comes for the first page, or the next.  It does not filter the answer, and may not have subscribed the
-  client to anything yet; so the last records are left to a `refill`, which it is asked to make at once.
+- `events`: a client's first request.  If all that it misses fits into the first answer, that is a hold; if not, it is a
+  page, or a wait for it.  The proxy filters its body if it says so itself.
+- `refill`: the proxy asks on behalf of a held client, whose positions it names in `Grip-Last`.
+- `follow`: the proxy comes for the first page, or the next.  It may not have subscribed the client to anything yet; so the
+  last records are left to a `refill`, which it is asked to make at once.
+
+It filters what it gets for these two if the answer before said so, which their links tell (`answers.written`).
 """
 
 from __future__ import annotations
@@ -115,15 +117,17 @@ def _stream(
             return HttpResponse(status=204)  # tells an EventSource that came back that there is no more
         return grip.stream(body + replay.ending(stream, page.positions))
     if page.complete and len(body) <= FIRST_HOLD_BYTES:
-        stream = stream.held_by(known.whole)
-        sent = body if stream.whole else sse.escape(body)
+        held = answers.held(request, stream, known)
+        sent = answers.written(held, body)
         if len(sent.encode()) <= FIRST_HOLD_BYTES:
-            return answers.hold(request, stream, known, page.positions, sent)
+            return answers.hold(request, held, known, page.positions, sent)
     rest = left + len(page.body)
-    if len(opening) <= FIRST_HOLD_BYTES and (delay := intake().delay(min(rest, NEAR_BYTES))):
-        link = answers.next_link(stream, start.positions, rest)
-        return grip.wait(request, opening, next_link=link, seconds=delay)
-    return answers.next_page(stream, page.positions, left, body)
+    if len(opening) <= FIRST_HOLD_BYTES:
+        sealed = grip.is_far(request)
+        delay = intake().delay(min(rest, NEAR_BYTES), sealed=sealed)
+        if delay or sealed:
+            return answers.opened(request, stream, start.positions, rest, opening, seconds=delay)
+    return answers.next_page(stream, page.positions, left, body, sealed=False)
 
 
 @readable
@@ -150,14 +154,12 @@ def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> Ht
     ends = page.complete and stream.end is not None
     if ends:
         body += replay.ending(stream, page.positions)
-    # The proxy treats the answer as the hold before it says.
-    if not stream.whole:
-        body = sse.escape(body)
+    body = answers.written(stream, body)
     if ends:
         return grip.stream(body)
     if not page.complete:
-        return answers.next_page(stream, page.positions, left, body)
-    held = stream.held_by(known.whole)
+        return answers.next_page(stream, page.positions, left, body, sealed=grip.is_far(request))
+    held = answers.held(request, stream, known)
     # A topic that was created again has other channels.
     here = {topic: each for topic, each in named.items() if each[0] == known.tags[topic]}
     is_subscribed = held.whole == stream.whole and page.positions.keys() <= _held(here).keys()
@@ -218,13 +220,14 @@ def follow(request: HttpRequest, topics: tuple[str, ...], position: str, terms: 
     page, left = _page(stream, start, known)
     body = replay.resets(stream, start) + page.body
     if page.complete and stream.end is not None:
-        return grip.stream(body + replay.ending(stream, page.positions))
+        return grip.stream(answers.written(stream, body + replay.ending(stream, page.positions)))
     if page.complete and len(page.body) <= answers.JOIN_BYTES and not (start.resets or page.breaks):
-        held = stream.held_by(known.whole)
+        held = answers.held(request, stream, known)
         return answers.hold(request, held, known, start.positions, "", timeout=AT_ONCE)
     if left > NEAR_BYTES and not turns.turns().take(len(body)):
         return grip.stream(sse.retry_with_jitter())
-    return answers.next_page(stream, page.positions, left, body)
+    sealed = grip.is_far(request)
+    return answers.next_page(stream, page.positions, left, answers.written(stream, body), sealed=sealed)
 
 
 def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:

@@ -1,5 +1,6 @@
 """What goes wrong with the parts of the chain, and between them."""
 
+import itertools
 import os
 import signal
 
@@ -215,6 +216,18 @@ def django_far_away(world, _chance, _thorough):
 def django_unreachable(world, _chance, _thorough):
     """For 5 s nothing passes between Pushpin and Django."""
     _swallow(world, "origin")
+
+
+@fault("django", "relay", "network", quick=True)
+def answers_cut_off(world, chance, _thorough):
+    """After three seconds without a relay, for 5 s, each longer answer of Django's to Pushpin ends somewhere in its middle."""
+    world.relay.kill()
+    world.last(3)
+    world.origin.cut_answers(chance.randrange(1000, 100_000) for _ in itertools.count())
+    world.front.cut()
+    world.relay.start(wait=False)
+    world.last(5)
+    world.origin.cut_answers(())
 
 
 @fault("publish", "network", quick=True)

@@ -41,7 +41,9 @@ class World:
         self.topics = [f"faults-{number}" for number in range(topics)]
         publish_port = free_port_pair()
         env = {"GRIP_URL": f"http://127.0.0.1:{publish_port}"}
-        self.stack = Stack(self.kafka, folder / "stack", Options(relay_env=env))
+        # The links stand for a network, of which the parts cannot know where all of them are on one machine.
+        far = {"KAFKASSE_SEALED_ANSWERS": "true"}
+        self.stack = Stack(self.kafka, folder / "stack", Options(relay_env=env, django_env=far))
         self.front, self.origin = Link(self.stack.port), Link(self.stack.django_port)
         self.publish = Link(self.stack.publish_port, publish_port)
         self.news = Link(self.stack.publish_port + 1, publish_port + 1)

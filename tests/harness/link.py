@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Self
 
@@ -24,16 +25,18 @@ class Link:
         self.delay = 0.0
         self._passing = threading.Event()
         self._passing.set()
-        self._cut_after: int | None = None
+        self._limits: Iterator[int] = iter(())
+        self._limit: int | None = None
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
         self._open: set[socket.socket] = set()
         self._thread = threading.Thread(target=self._accept, name=f"link to {target}", daemon=True)
 
-    def cut_next_answer(self, after: int) -> None:
-        """End the next answer that is longer than `after` bytes there, as the end of a process does: once."""
+    def cut_answers(self, limits: Iterable[int]) -> None:
+        """End the next answer that is longer than so many bytes there, as the end of a process does: once for each limit."""
         with self._lock:
-            self._cut_after = after
+            self._limits = iter(limits)
+            self._limit = next(self._limits, None)
 
     def swallow(self) -> None:
         """Let nothing pass, and keep connections open, as a network does that has lost its way."""
@@ -110,9 +113,9 @@ class Link:
     def _room(self, length: int) -> int | None:
         """Return where this answer is to be cut, None when it is not."""
         with self._lock:
-            limit = self._cut_after
+            limit = self._limit
             if limit is None or length <= limit:
                 return None
-            self._cut_after = None
+            self._limit = next(self._limits, None)
             self.cuts += 1
             return limit

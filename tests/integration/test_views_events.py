@@ -7,8 +7,6 @@ from django.test import Client
 
 from kafkasse import cursor, sse
 from tests.harness.cursors import channels_of, event_id
-from tests.harness.eventstream import EventStreamParser
-from tests.kafkasse.fakes import build_id_filter
 from tests.kafkasse.grip_proxy import GripProxy, ask
 
 pytestmark = pytest.mark.integration
@@ -44,7 +42,7 @@ def test_fresh_is_a_hold_at_the_relays_position(relayed):
     assert answer.headers["Grip-Channel"] == (
         f"{name}:0; prev-id=14; filter=build-id, {name}:1; prev-id=14; filter=build-id, {relayed}:~, ~"
     )
-    assert answer.headers["Grip-Link"] == f"</next/events/{relayed}/>; rel=next; timeout=29"
+    assert answer.headers["Grip-Link"] == f"</next/events/{relayed}/s/>; rel=next; timeout=29"
     assert answer.headers["Grip-Keep-Alive"] == ":\\n\\n; format=cstring; timeout=37"
     assert answer.headers["Grip-Set-Meta"] == f'id_format="%({name}:0)s.%({name}:1)s"'
     assert answer.headers["Content-Type"] == "text/event-stream"
@@ -215,9 +213,8 @@ def test_resume_percent_signs_pass_the_proxys_filter(cluster, topic):
     cluster.write(topic, [(0, b"100 %"), (0, b"%I %% %(x)s")])
     cluster.commit(topic, {0: 2})
     answer = ask(f"/events/{topic}/", Last_Event_ID=event_id(topic, {0: 0}))
-    assert answer.holds
-    events = EventStreamParser().feed(build_id_filter(answer.text, "!").encode())
-    assert [event.data for event in events[1:]] == ["100 %", "%I %% %(x)s"]
+    assert (answer.holds, answer.filters_next, answer.is_sealed) == (True, True, True)
+    assert [event.data for event in answer.events[1:]] == ["100 %", "%I %% %(x)s"]
 
 
 @pytest.mark.parametrize(

@@ -141,8 +141,9 @@ class FullIntake:
     def __init__(self):
         self.sizes = []
 
-    def delay(self, size):
+    def delay(self, size, *, sealed):
         """Take note of what a client has before it."""
+        assert not sealed
         self.sizes.append(size)
         return 7
 
@@ -242,7 +243,7 @@ def test_catch_up_pages_are_asked_for_lane_by_lane(cluster, topic, settings, mon
         assert len(found) == 1, "a replay stays in its lane"
         lanes |= found
         assert last.link == f"/next/events/{topic}/{event_id(topic, {0: 1000})}/"
-        assert {answer.link for answer in proxy.answers if answer.holds} == {f"/next/events/{topic}/"}
+        assert {answer.link for answer in proxy.answers if answer.holds} == {f"/next/events/{topic}/s/"}
     assert len(lanes) > 5
 
 
@@ -335,7 +336,7 @@ def test_heartbeat_of_a_relay_that_is_behind_says_by_how_much(cluster, held):
 def test_heartbeat_of_another_pace_stands_in_the_links(relayed_topic):
     """And survives a reconnect; two paces do not share their answers."""
     client = GripProxy().open(relayed_topic, f"/events/{relayed_topic}/?heartbeat=7")
-    assert (client.answers[-1].link, client.answers[-1].timeout) == (f"/next/events/{relayed_topic}/h7/", 7)
+    assert (client.answers[-1].link, client.answers[-1].timeout) == (f"/next/events/{relayed_topic}/h7_s/", 7)
     client.refill()
     assert len(beats(client)) == 1
     assert client.answers[-1].timeout == 7
@@ -364,7 +365,7 @@ def test_refill_more_than_a_page_goes_on_in_pages(held, settings):
 
 def test_refill_one_link_for_all_holders(held, topic):
     """The proxy shares requests by their path."""
-    assert held.answers[-1].link == f"/next/events/{topic}/"
+    assert held.answers[-1].link == f"/next/events/{topic}/s/"
 
 
 def test_refill_aligns_with_the_relays_next_item(cluster, held, topic):

@@ -91,7 +91,7 @@ def test_partition_alone_from_an_offset(relayed):
     held = client.answers[-1]
     assert list(held.channels) == channels_of(relayed, (1,))
     assert held.headers["Grip-Set-Meta"] == 'id_format="-"'
-    assert held.link == f"/next/events/{relayed}/p1/"
+    assert held.link == f"/next/events/{relayed}/p1_s/"
     assert {event.id.rpartition(".")[2] for event in client.events} == {"-"}
 
 

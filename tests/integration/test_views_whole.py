@@ -37,12 +37,16 @@ def seen(answer):
     return [int(number) for number in numbers]
 
 
-def escaped(answer):
+def sealed(answer):
     """Return the same of an answer that the proxy will filter."""
-    assert "%" in answer.text
-    assert "%" not in answer.text.replace("%%", "")
-    numbers = [event.data.split(" ", 1)[0] for event in answer.events if event.type == "message"]
-    return [int(number) for number in numbers]
+    assert answer.is_sealed
+    return seen(answer)
+
+
+def plain(answer):
+    """Return the same of an answer that it will pass on as it is."""
+    assert not answer.is_sealed
+    return seen(answer)
 
 
 # --- The hold -----------------------------------------------------------------------------------------------------
@@ -86,10 +90,10 @@ def test_fresh_vector_is_in_the_order_of_the_partitions(cluster, topic):
     assert (name, last_id) == (published["channel"], published["prev-id"])
 
 
-def test_resume_is_not_escaped_where_nothing_is_filtered(relayed):
+def test_resume_is_not_sealed_where_nothing_is_filtered(relayed):
     """What the client misses comes with the hold, as it was written."""
     answer = ask(f"/events/{relayed}/", Last_Event_ID=event_id(relayed, {0: 38, 1: 39}))
-    assert seen(answer) == [76, 78, 79]
+    assert plain(answer) == [76, 78, 79]
     assert answer.places == {f"{chained(relayed)}:all": "14.14"}
 
 
@@ -216,7 +220,7 @@ def test_hold_while_kafka_is_away_is_the_same_by_the_same_link(fragile, topic):
 # --- When the kind of hold changes --------------------------------------------------------------------------------
 
 
-def test_refill_of_a_topic_that_has_become_a_whole_is_escaped_and_joins_its_channel_at_once(cluster, topic):
+def test_refill_of_a_topic_that_has_become_a_whole_is_sealed_and_joins_its_channel_at_once(cluster, topic):
     """The proxy filters the answer as the hold before it says; what came on the new channel before is asked for."""
     cluster.create_topic(topic, 2)
     cluster.commit(topic, {0: 0, 1: 0})
@@ -224,7 +228,7 @@ def test_refill_of_a_topic_that_has_become_a_whole_is_escaped_and_joins_its_chan
     cluster.write(topic, [(0, f"0 {PERCENT}".encode())])
     cluster.commit(topic, {0: 1, 1: 0}, whole=True)
     answer = ask(proxy.answers[-1].link, Grip_Last=proxy.last())
-    assert escaped(answer) == [0]
+    assert sealed(answer) == [0]
     assert (answer.places, answer.timeout) == ({f"{chained(topic)}:all": "1.0"}, 0)
     assert answer.link == f"/next/events/{topic}/w/"
     proxy.refill()
@@ -241,10 +245,10 @@ def test_refill_of_a_topic_that_is_a_whole_no_more_is_as_it_is_and_joins_the_par
     cluster.write(relayed, [(1, f"81 {PERCENT}".encode())])
     cluster.commit(relayed, {1: 41})
     answer = ask(proxy.answers[-1].link, Grip_Last=proxy.last())
-    assert seen(answer) == [81]
+    assert plain(answer) == [81]
     assert list(answer.channels) == channels_of(relayed, (0, 1))
     assert (answer.positions, answer.filters, answer.timeout) == ({0: 40, 1: 41}, True, 0)
-    assert answer.link == f"/next/events/{relayed}/"
+    assert answer.link == f"/next/events/{relayed}/s/"
     proxy.refill()
     assert [event.data for event in proxy.records()] == [f"81 {PERCENT}"]
     assert proxy.answers[-1].timeout == 29
@@ -252,27 +256,24 @@ def test_refill_of_a_topic_that_is_a_whole_no_more_is_as_it_is_and_joins_the_par
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_refill_by_a_link_of_either_kind_is_answered_as_that_kind(cluster, relayed, whole):
-    """Whatever the topic is by now, also in a page without a hold."""
+    """Whatever the topic is by now, and whether it comes from near or far: the proxy has been told before."""
     cluster.commit(relayed, {0: 40, 1: 40}, whole=whole)
     name = chained(relayed)
     by_partition = f"{name}:0; last-id=13, {name}:1; last-id=14"
-    assert escaped(ask(f"/next/events/{relayed}/", Grip_Last=by_partition)) == [78]
-    assert seen(ask(f"/next/events/{relayed}/w/", Grip_Last=f"{name}:all; last-id=13.14")) == [78]
+    assert sealed(ask(f"/next/events/{relayed}/s/", Grip_Last=by_partition)) == [78]
+    assert plain(ask(f"/next/events/{relayed}/w/", Grip_Last=f"{name}:all; last-id=13.14")) == [78]
+    assert sealed(ask(f"/next/events/{relayed}/w_s/", Grip_Last=f"{name}:all; last-id=13.14")) == [78]
 
 
 @pytest.mark.parametrize("ending", [False, True], ids=["page", "end"])
-def test_refill_without_a_hold_is_escaped_by_its_link(cluster, relayed, settings, ending):
+def test_refill_without_a_hold_is_sealed_by_its_link(cluster, relayed, settings, ending):
     """A client that is far behind gets a page first, one whose time has come the end; the hold before counts."""
     settings.KAFKASSE_PAGE_BYTES = 80
-    terms = f"e{event_id(relayed, {0: 39, 1: 40})}" if ending else ""
+    terms = f"e{event_id(relayed, {0: 39, 1: 40})}_" if ending else ""
     name, last = chained(relayed), "last-id=12, {0}:1; last-id=14"
-    filtered = ask(
-        f"/next/events/{relayed}/{terms}{'/' if terms else ''}", Grip_Last=f"{name}:0; {last.format(name)}"
-    )
-    whole = ask(
-        f"/next/events/{relayed}/{terms}{'_' if terms else ''}w/", Grip_Last=f"{name}:all; last-id=12.14"
-    )
-    assert escaped(filtered) == seen(whole) == [76]
+    filtered = ask(f"/next/events/{relayed}/{terms}s/", Grip_Last=f"{name}:0; {last.format(name)}")
+    whole = ask(f"/next/events/{relayed}/{terms}w/", Grip_Last=f"{name}:all; last-id=12.14")
+    assert sealed(filtered) == plain(whole) == [76]
     assert not filtered.holds
     assert not whole.holds
     assert ("stream-end" in whole.text) == ending

@@ -1,5 +1,6 @@
 """Stand-ins for what the parts meet: Pushpin's `build-id` filter, the look-up of Kafka's positions, and Kafka's answers."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -12,22 +13,25 @@ from kafkasse.offsets import EARLIEST
 from kafkasse.positions import Known
 from kafkasse.topics import Key
 
+DIRECTIVE = re.compile(r"%(?:%|I|\(((?:\\.|[^\\)])+)\)I)?", re.DOTALL)
 
-def build_id_filter(content: str, vector: str) -> str:
-    """Return what Pushpin 1.36 makes of an item's content; raise ValueError where it would close the client.
 
-    Only `%%` and `%I` mean something to it.
+def build_id_filter(content: str, vector: str = "") -> str:
+    """Return what Pushpin 1.36 makes of an item's content, or an answer's; raise ValueError where it would close the client.
+
+    Only `%%`, `%I` and `%(text)I`, which stands for its text, mean something to it (format.cpp, idformat.cpp).
     """
-    out, rest = [], iter(content)
-    for character in rest:
-        if character != "%":
-            out.append(character)
-            continue
-        following = next(rest, "")
-        if following not in {"%", "I"}:
-            raise ValueError(f"%{following} is nothing that the filter knows")
-        out.append("%" if following == "%" else vector)
-    return "".join(out)
+
+    def meant(found: re.Match[str]) -> str:
+        if found[0] in {"%%", "%I"}:
+            return "%" if found[0] == "%%" else vector
+        if found[1] is None:
+            raise ValueError(
+                f"{content[found.start() : found.start() + 20]} is nothing that the filter knows"
+            )
+        return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL)
+
+    return DIRECTIVE.sub(meant, content)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """A GRIP proxy for tests: what Pushpin does with the views' answers, as far as one client sees it.
 
-Where a hold has the `build-id` filter, it filters the body of that, if it is a first answer, and of what is said to the
-hold's next link, whatever that holds by.  It passes on as it is what follows a page, or a hold without filters.
+Where an answer has the `build-id` filter, it filters the body of that, if it is a first answer, and of what is said to its
+next link, whatever that holds by.  It passes on as it is what follows an answer without.
 """
 
 import re
@@ -28,14 +28,20 @@ class Answer:
     body: bytes
 
     @property
+    def is_sealed(self) -> bool:
+        """Whether the body is written for the proxy's filter."""
+        return self.body.startswith(b"%(")
+
+    @property
     def text(self) -> str:
-        """The body."""
-        return self.body.decode()
+        """The body; what the filter makes of it, if it is sealed."""
+        text = self.body.decode()
+        return build_id_filter(text) if self.is_sealed else text
 
     @property
     def events(self) -> list[Event]:
-        """The events of a body that no filter works on."""
-        return EventStreamParser().feed(self.body)
+        """The events of that."""
+        return EventStreamParser().feed(self.text.encode())
 
     @property
     def retry(self) -> int | None:
@@ -51,19 +57,28 @@ class Answer:
 
     @property
     def channels(self) -> dict[str, dict[str, str]]:
-        """The parameters of each channel of the hold."""
+        """The parameters of each channel."""
         found = {}
-        for each in self.headers["Grip-Channel"].split(", "):
+        for each in self.headers["Grip-Channel"].split(", ") if "Grip-Channel" in self.headers else []:
             name, *parameters = each.split("; ")
             found[name] = dict(parameter.split("=", 1) for parameter in parameters)
         return found
 
     @property
     def filters(self) -> bool:
-        """Whether the proxy filters what it sends to the client, once this is its hold."""
+        """Whether the proxy filters the items that it sends to the client, once this is its hold."""
         found = {each.get("filter") for each in self.channels.values() if "prev-id" in each}
         assert found in ({"build-id"}, {None}, set())
         return found == {"build-id"}
+
+    @property
+    def filters_next(self) -> bool:
+        """Whether it filters the answer to the next link, which that link has to say."""
+        found = any(each.get("filter") == "build-id" for each in self.channels.values())
+        assert not found or self.id_format
+        if "Grip-Link" in self.headers:
+            assert bool(re.search(r"[/_]s/\Z", self.link)) == found
+        return found
 
     @property
     def places(self) -> dict[str, str]:
@@ -124,7 +139,7 @@ class GripProxy:
         """Connect, and do what the answers say until the client is held."""
         self.topic = topic
         answer = ask(path or f"/events/{topic}/", **headers)
-        return self._settle(answer, filtered=answer.holds and answer.filters)
+        return self._settle(answer, filtered=answer.filters_next)
 
     @property
     def text(self) -> str:
@@ -138,7 +153,7 @@ class GripProxy:
 
     def refill(self) -> "GripProxy":
         """Ask for the held client what it misses, and do what the answers say until it is held again."""
-        return self._settle(self._ask_refill(), filtered=self._hold.filters)
+        return self._settle(self._ask_refill(), filtered=self._hold.filters_next)
 
     @property
     def _hold(self) -> Answer:
@@ -185,7 +200,7 @@ class GripProxy:
         for _ in range(STEPS):
             assert answer.status == 200, answer
             self.answers.append(answer)
-            self.content += build_id_filter(answer.text, MARK).encode() if filtered else answer.body
+            self.content += build_id_filter(answer.body.decode(), MARK).encode() if filtered else answer.body
             if answer.holds:
                 self.places = answer.places
                 if answer.timeout:
@@ -193,6 +208,6 @@ class GripProxy:
             elif "Grip-Link" not in answer.headers:
                 self.ended = True
                 return self
-            filtered = answer.holds and answer.filters
+            filtered = answer.filters_next
             answer = self._ask_refill() if answer.holds else ask(answer.link)
         raise AssertionError(f"no hold after {STEPS} answers")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kafkasse.intake import ALONE, LONGEST, Intake
+from kafkasse.intake import ALONE, LONGEST, SEALED, Intake
 from tests.fakes import ManualClock
 
 RATE = 1_000_000
@@ -56,3 +56,10 @@ def test_delay_has_an_end(intake, clock):
 def test_delay_without_a_rate_is_none(clock):
     """Clients begin whenever they come."""
     assert {Intake(0, clock).delay(RATE) for _ in range(100)} == {0}
+
+
+def test_delay_sealed_pages_take_longer(intake):
+    """The proxy looks at each of their bytes."""
+    intake.delay(RATE, sealed=True)
+    assert intake.delay(RATE, sealed=True) == round(ALONE * SEALED)
+    assert intake.delay(RATE) == round((ALONE + 1) * SEALED)

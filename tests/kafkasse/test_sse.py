@@ -108,6 +108,39 @@ def test_escape_filtered_by_the_proxy_gives_the_text_back(text):
     assert build_id_filter(sse.escape(text), "vector") == text
 
 
+sealable = st.text(st.characters(codec="utf-8") | st.sampled_from("%()I\\"), min_size=1)
+
+
+@pytest.fixture(scope="module")
+def small_blocks():
+    """Have blocks end everywhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sse, "BLOCK", 3)
+        yield
+
+
+@given(sealable)
+@example("")
+@example("%(x)I%%%I\\)\\\\)")
+def test_sealed_filtered_by_the_proxy_gives_the_text_back(small_blocks, text):
+    """Whatever stands in it."""
+    assert build_id_filter(sse.sealed(text), "vector") == text
+
+
+@given(sealable, st.data())
+def test_sealed_and_cut_off_is_refused_by_the_proxy(small_blocks, text, data):
+    """But for a cut between two blocks: what has passed then are whole blocks."""
+    whole = sse.sealed(text)
+    cut = whole[: data.draw(st.integers(1, len(whole) - 1))]
+    try:
+        passed = build_id_filter(cut)
+    except ValueError:
+        return
+    assert passed
+    assert passed == text[: len(passed)]
+    assert len(passed) % sse.BLOCK == 0
+
+
 @given(st.none() | contents, st.none() | contents, headers)
 def test_record_event_is_the_first_line(value, key, record_headers):
     """Each block begins with its type, which is one of three, and ends with one blank line."""

@@ -36,7 +36,7 @@ def streams(draw):
     if len(stream.topics) == 1:
         stream = stream.only(draw(st.none() | st.integers(0, 2**31 - 1)))
     stream = replace(stream, heartbeat=draw(st.none() | st.integers(5, 300)))
-    stream = stream.in_lane(draw(st.none() | st.integers(0, LANES - 1)))
+    stream = stream.in_lane(draw(st.none() | st.integers(0, LANES - 1))).sealed_if(draw(st.booleans()))
     if len(stream.topics) == 1 and stream.partition is None:
         stream = stream.held_by(draw(st.sampled_from([(), stream.topics])))
     kind = draw(st.sampled_from(["endless", "until", "end"]))

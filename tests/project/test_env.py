@@ -159,6 +159,10 @@ def test_overrides_only_what_is_set_typed_as_annotated(monkeypatch):
             raise AssertionError
 
         @property
+        def A_FLAG_OR_NONE(self) -> "bool | None":  # noqa: N802
+            raise AssertionError
+
+        @property
         def A_LIST(self) -> "list[str]":  # noqa: N802
             raise AssertionError
 
@@ -170,10 +174,18 @@ def test_overrides_only_what_is_set_typed_as_annotated(monkeypatch):
         def EMPTY(self) -> "int":  # noqa: N802
             raise AssertionError
 
-    for name, value in {"A_NUMBER": "7", "A_TEXT": "x", "A_FLAG": "yes", "A_LIST": "x", "EMPTY": ""}.items():
+    given = {
+        "A_NUMBER": "7",
+        "A_TEXT": "x",
+        "A_FLAG": "yes",
+        "A_FLAG_OR_NONE": "no",
+        "A_LIST": "x",
+        "EMPTY": "",
+    }
+    for name, value in given.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("UNSET", raising=False)
-    assert env.overrides(Shadow) == {"A_NUMBER": 7, "A_TEXT": "x", "A_FLAG": True}
+    assert env.overrides(Shadow) == {"A_NUMBER": 7, "A_TEXT": "x", "A_FLAG": True, "A_FLAG_OR_NONE": False}
 
 
 def test_load_real_environment_wins(monkeypatch, tmp_path):
