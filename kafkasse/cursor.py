@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from kafkasse.exceptions import CursorError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 VERSION = "1"
@@ -43,6 +43,7 @@ MAX_LENGTH = 16_384
 """Longer than the cursor of 1,000 partitions; anything beyond was not written here."""
 
 _PAIRS = [high + low for high in DIGITS for low in DIGITS]
+_LOW = len(_PAIRS)
 _VECTOR = r"[0-9a-z]{1,13}(?:\.[0-9a-z]{1,13})*"
 _TAG = "1[0-9a-z]{8}"
 _CURSOR = re.compile(
@@ -67,8 +68,23 @@ def _high(number: int) -> str:
 
 def encode_number(number: int) -> str:
     """Return `number`, which is not negative, in base 36."""
-    high, low = divmod(number, 1296)
+    high, low = divmod(number, _LOW)
     return _high(high) + _PAIRS[low] if high else _PAIRS[low].removeprefix("0") or "0"
+
+
+def encoder() -> Callable[[int], str]:
+    """Return a function that does the same, in half the time where numbers follow one another; for one thread."""
+    begin, digits = 0, ""
+
+    def encode(number: int) -> str:
+        nonlocal begin, digits
+        if digits and 0 <= (low := number - begin) < _LOW:
+            return digits + _PAIRS[low]
+        high, low = divmod(number, _LOW)
+        begin, digits = number - low, _high(high)
+        return encode_number(number)
+
+    return encode
 
 
 def decode_number(text: str) -> int:

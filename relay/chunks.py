@@ -111,6 +111,7 @@ class Chain:
         whole = self.place[1] is None
         write = sse.record if whole else sse.live_record
         places = [cursor.encode_number(position) for position in before]
+        encode = cursor.encoder()
         limits = chain([SMALL_BYTES] * FEW if whole else [], repeat(CHUNK_BYTES))
         begin, size, limit = ".".join(places), 0, next(limits)
         events: list[str] = []
@@ -119,7 +120,7 @@ class Chain:
             head, key = cursor.head(self.tag, run.partition), run.key
             entry, rest = (run.partition, "." + ".".join(places)) if whole else (0, "")
             for offset, value, name, headers in run.records:
-                place = cursor.encode_number(offset + 1)
+                place = encode(offset + 1)
                 event = write(head + place + rest, value, name, headers)
                 if events and size + len(event) > limit:
                     yield self._item(begin, ".".join(places), positions, events)

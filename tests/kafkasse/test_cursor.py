@@ -126,6 +126,15 @@ def test_encode_number_is_base_36_without_leading_zero(number):
     assert cursor.decode_number(text) == number
 
 
+@given(st.lists(offsets | st.integers(1290, 1300), max_size=5), st.integers(0, 3000))
+def test_encoder_encodes_runs_of_numbers_alike(begins, count):
+    """Wherever it is sent back to, and over the ends of what it has at hand."""
+    encode = cursor.encoder()
+    for begin in begins:
+        for number in range(begin, begin + count, 97):
+            assert encode(number) == cursor.encode_number(number)
+
+
 @given(clients())
 def test_decode_written_gives_tags_and_positions_back(client):
     """Nothing gets lost on the way to a client and back, of one topic or of several."""
