@@ -95,7 +95,7 @@ def is_forged(request: HttpRequest) -> bool:
 
 
 def is_far(request: HttpRequest) -> bool:
-    """Say whether answers cross a network on their way to the proxy, where they may be cut off; a setting may say it, too."""
+    """Say whether answers cross a network on their way to the proxy, where they may be cut off; the setting knows better."""
     if conf.KAFKASSE_SEALED_ANSWERS is not None:
         return conf.KAFKASSE_SEALED_ANSWERS
     try:

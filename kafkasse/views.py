@@ -170,10 +170,8 @@ def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> Ht
 def _hold_on(request: HttpRequest, stream: Stream, named: Named) -> HttpResponseBase:
     """Hold the client where it is, while Kafka cannot be reached."""
     stream = stream.tagged({topic: tag for topic, (tag, _places) in named.items()})
-    link = answers.link("refill", stream)
-    return grip.hold(
-        request, stream, _held(named), sse.KEEP_ALIVE, next_link=link, timeout=UNREACHABLE_SECONDS
-    )
+    link, body = answers.link("refill", stream), answers.written(stream, sse.KEEP_ALIVE)
+    return grip.hold(request, stream, _held(named), body, next_link=link, timeout=UNREACHABLE_SECONDS)
 
 
 def _held(named: Named) -> dict[Key, int]:
