@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from kafkasse import grip, sse
 from kafkasse.conf import conf
-from kafkasse.stream import LANES
+from kafkasse.stream import LANES, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,13 +24,20 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from kafkasse.positions import Known
-    from kafkasse.stream import Stream
     from kafkasse.topics import Key
 
 JOIN_BYTES = 200_000
 """How much may be left to a refill, whose every byte the proxy looks at; what is more goes as another page before it."""
 MISSING_SECONDS = 8
 """When it asks again at the latest for a client of a topic that did not exist: should the relay's hint come too soon."""
+LANES_PER_SECOND = 12
+"""In how many lanes those are who have waited and are due in the same second: some twenty at a time then share a page."""
+WAITING_LINKS = 4
+"""By how many links the proxy comes for those who wait.
+
+It comes for ten links in a second, each for up to a hundred clients, and keeps back what all others that it is to ask for are
+sent meanwhile (`updateLimiter` in Pushpin's engine.cpp).  By one link, a hundred would ask for their pages at once.
+"""
 
 
 def written(stream: Stream, body: str) -> str:
@@ -48,13 +55,21 @@ def next_page(
 def opened(
     request: HttpRequest, stream: Stream, positions: Mapping[Key, int], left: int, body: str, *, seconds: int
 ) -> HttpResponseBase:
-    """Return a first answer with the opening alone; the proxy is to come for the first page in so many seconds."""
+    """Return a first answer with the opening alone; the proxy is to come for the first page in so many seconds.
+
+    Where it waits, the link has one of a few lanes; where it is, and in which lane it will be, the proxy says when it comes.
+    """
     stream = stream.sealed_if(grip.is_far(request))
     body = written(stream, body)
     if not seconds:
         return next_page(stream, positions, left, body, sealed=stream.sealed)
-    link = next_link(stream, positions, left, sealed=stream.sealed)
-    return grip.wait(request, body, next_link=link, seconds=seconds, sealed=stream.sealed)
+    due = int(time.time()) + seconds
+    lane = (due * LANES_PER_SECOND + random.randrange(LANES_PER_SECOND)) % LANES  # noqa: S311 - a lane is no secret
+    place = stream.event_id(positions)
+    if left > JOIN_BYTES:
+        place += f"_{Stream(stream.topics, lane=lane).terms()}"
+    shared = link("begin", stream.in_lane(lane % WAITING_LINKS))
+    return grip.wait(request, body, place, next_link=shared, seconds=seconds, sealed=stream.sealed)
 
 
 def next_link(stream: Stream, positions: Mapping[Key, int], left: int, *, sealed: bool) -> str:

@@ -132,6 +132,14 @@ def last_positions(request: HttpRequest, names: tuple[str, ...]) -> Named:
     return found
 
 
+def waited(request: HttpRequest) -> str | None:
+    """Return the place at which a client has waited, as the proxy says; None where it does not, or is not believed."""
+    if has_keys() and not is_trusted(request):
+        return None
+    place: str | None = request.grip.last.get(conf.GRIP_PREFIX + topics.QUIET)  # type: ignore[attr-defined]
+    return place
+
+
 def stream(body: str) -> HttpResponse:
     """Return an event stream that ends after `body`.
 
@@ -163,13 +171,16 @@ def hold(
     return _linked(body, next_link, conf.KAFKASSE_NEXT_TIMEOUT if timeout is None else timeout)
 
 
-def wait(request: HttpRequest, body: str, *, next_link: str, seconds: int, sealed: bool) -> HttpResponse:
+def wait(
+    request: HttpRequest, body: str, place: str, *, next_link: str, seconds: int, sealed: bool
+) -> HttpResponse:
     """Return a hold on nothing, after `body`: the proxy comes for `next_link` in so many seconds, whatever is published.
 
-    Also not on the control channel, by which a relay says that nobody need be asked for (docs/adr/0027).
+    Then it says at which `place` the client has `waited`.  The hold has no control channel, by which a relay says that nobody
+    need be asked for (docs/adr/0027).
     """
     instruct = _held(request)
-    instruct.add_channel(_filtered(topics.QUIET, sealed=sealed))
+    instruct.add_channel(_filtered(topics.QUIET, place, sealed=sealed))
     if sealed:
         instruct.meta["id_format"] = NO_ID
     return _linked(body, next_link, seconds)

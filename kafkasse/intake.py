@@ -20,7 +20,7 @@ LONGEST = 60
 """The longest delay, in seconds: those who went while they waited still have their turn, and shall not keep others for ever."""
 ALONE = 3
 """How many times as much work it is when a client begins at once: its first page is nobody else's."""
-SEALED = 2.5
+SEALED = 2
 """How many times as much work pages are in which the proxy looks at each byte (docs/adr/0029-sealed-answers.md)."""
 
 

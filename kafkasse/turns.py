@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 MEGABYTE = 1_000_000
-SLOWEST = 0.15
+SLOWEST = 0.25
 """The longest distance, in seconds per megabyte: replays go on, however busy the proxy is."""
 WAITING = 60
 """How many requests may wait for their turn; of the ninety that the proxy makes at a time, some are left for others."""

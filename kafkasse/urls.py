@@ -28,6 +28,8 @@ urlpatterns = [
     path("next/events/<topics:topics>/<terms:terms>/", views.refill, name="refill"),
     path("next/events/<topics:topics>/<cursor:position>/", views.follow, name="follow"),
     path("next/events/<topics:topics>/<cursor:position>/<terms:terms>/", views.follow, name="follow"),
+    path("next/begin/<topics:topics>/", views.begin, name="begin"),
+    path("next/begin/<topics:topics>/<terms:terms>/", views.begin, name="begin"),
     path("events/<topic:topics>/<number:partition>/<number:offset>/", views.record, name="record"),
     path("events/<topics:topics>/", views.events, name="events"),
     path("events/<topics:topics>", views.events),

@@ -5,10 +5,10 @@ The three ways to ask for events differ in what the proxy does with the answer's
 - `events`: a client's first request.  If all that it misses fits into the first answer, that is a hold; if not, it is a
   page, or a wait for it.  The proxy filters its body if it says so itself.
 - `refill`: the proxy asks on behalf of a held client, whose positions it names in `Grip-Last`.
-- `follow`: the proxy comes for the first page, or the next.  It may not have subscribed the client to anything yet; so the
-  last records are left to a `refill`, which it is asked to make at once.
+- `follow`: the proxy comes for the next page, or the first one, as `begin` for a client that has waited for that.  It may not
+  have subscribed the client to anything yet; so the last records are left to a `refill`, which it is asked to make at once.
 
-It filters what it gets for these two if the answer before said so, which their links tell (`answers.written`).
+It filters what it gets for these if the answer before said so, which their links tell (`answers.written`).
 """
 
 from __future__ import annotations
@@ -207,7 +207,21 @@ def _newly_committed(stream: Stream, start: Start, known: Known) -> tuple[Known,
 @readable
 def follow(request: HttpRequest, topics: tuple[str, ...], position: str, terms: str = "") -> HttpResponseBase:
     """Answer the proxy with what follows a page: one more page, or the hold."""
-    stream = _with_terms(topics, terms)
+    return _page_at(request, _with_terms(topics, terms), position)
+
+
+@readable
+def begin(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> HttpResponseBase:
+    """Answer the proxy with the first page of a client that has waited for it."""
+    if (place := grip.waited(request)) is None:
+        return events(request, topics)
+    position, _, lane = place.partition("_")
+    stream = _with_terms(topics, terms).in_lane(_with_terms(topics, lane).lane)
+    return _page_at(request, stream, position)
+
+
+def _page_at(request: HttpRequest, stream: Stream, position: str) -> HttpResponseBase:
+    """Return the page at a cursor; a hold there, if a refill may bring the rest."""
     try:
         named = stream.named(position)
     except CursorError:

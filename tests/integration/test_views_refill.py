@@ -164,8 +164,53 @@ def test_catch_up_of_a_crowd_waits_in_a_hold_on_nothing(cluster, topic, monkeypa
     assert not proxy.records()
     (size,) = full.sizes
     assert 100_000 < size < 110_000
-    again = GripProxy().open(topic, waits.link)
+    # What it gets then is for those who are at the same place, in the same lane; the link is for all who wait.
+    assert re.fullmatch(f"/next/begin/{topic}/l[0-3]/", waits.link)
+    again = GripProxy().open(topic, waits.link, Grip_Last=f"~; last-id={waits.places['~']}")
     assert places(again.records()) == {0: list(range(100))}
+
+
+def test_catch_up_of_a_crowd_whose_places_differ_has_few_links(cluster, topic, settings, monkeypatch):
+    """The proxy comes for ten links in a second; pages are shared by some of those who are at the same place."""
+    monkeypatch.setattr("kafkasse.views.intake", FullIntake)
+    monkeypatch.setattr("kafkasse.answers.JOIN_BYTES", 5000)
+    settings.KAFKASSE_PAGE_BYTES = 20_000
+    cluster.create_topic(topic, 1)
+    cluster.write(topic, numbered(1, 200, 1000))
+    cluster.commit(topic, {0: 200})
+    lanes, links = set(), set()
+    for at in range(60):
+        waits = ask(f"/events/{topic}/", Last_Event_ID=event_id(topic, {0: at}))
+        (place,) = waits.places.values()
+        assert place.startswith(f"{event_id(topic, {0: at})}_l")
+        lanes.add(place.rpartition("_")[2])
+        links.add(waits.link)
+        page = ask(waits.link, Grip_Last=f"~; last-id={place}")
+        assert page.events[0].data.startswith(f"0/{at} ")
+        assert page.link.endswith(f"/{place.rpartition('_')[2]}/")
+    assert len(links) == 4
+    assert len(lanes) > 8
+
+
+def test_begin_without_a_place_is_a_stream_like_any(cluster, topic, keyed):
+    """Whoever asks for it by itself, or says where it waited without the proxy's signature, learns nothing by it."""
+    cluster.create_topic(topic, 1)
+    cluster.write(topic, numbered(1, 10, 1000))
+    cluster.commit(topic, {0: 10})
+    link, last = f"/next/begin/{topic}/l1/", f"~; last-id={event_id(topic, {0: 0})}_l1"
+    assert [event.type for event in ask(link).events] == ["stream-open"]
+    assert [event.type for event in ask(link, Grip_Last=last).events] == ["stream-open"]
+    assert len(ask(link, Grip_Last=last, Grip_Sig=signature()).events) == 0
+    assert ask(link, Grip_Last=last, Grip_Sig=signature()).positions == {0: 0}
+
+
+@pytest.mark.parametrize("place", ["x", "{0}_l", "{0}_x1", "{0}_l1_l2", "{0}~", "_l1"])
+def test_begin_at_no_place_is_not_found(cluster, topic, place):
+    """Nobody but the application writes them."""
+    cluster.create_topic(topic, 1)
+    cluster.commit(topic, {0: 0})
+    place = place.format(event_id(topic, {0: 0}))
+    assert ask(f"/next/begin/{topic}/", Grip_Last=f"~; last-id={place}").status == 404
 
 
 def test_catch_up_of_a_crowd_that_misses_little_is_held_at_once(cluster, topic, monkeypatch):

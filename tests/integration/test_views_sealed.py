@@ -131,7 +131,9 @@ def test_crowd_waits_in_a_hold_with_the_filter(relayed, monkeypatch):
     waits = catch_up(relayed).answers[0]
     assert (list(waits.channels), waits.timeout, waits.filters_next) == (["~"], 7, True)
     assert sizes == [True]
-    assert sorted(numbers(GripProxy().open(relayed, waits.link))) == list(range(2 * COUNT))
+    again = GripProxy().open(relayed, waits.link, Grip_Last=f"~; last-id={waits.places['~']}")
+    assert again.answers[0].is_sealed
+    assert sorted(numbers(again)) == list(range(2 * COUNT))
 
 
 @pytest.mark.usefixtures("far")
