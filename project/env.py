@@ -73,7 +73,12 @@ def overrides(shadow: type) -> dict[str, Any]:
 
     So a setting of an app is described once, in the app's own `conf`, default included.
     """
-    readers: dict[str, Callable[[str], Any]] = {"int": number, "str": text, "bool": boolean, "bool | None": boolean}
+    readers: dict[str, Callable[[str], Any]] = {
+        "int": number,
+        "str": text,
+        "bool": boolean,
+        "bool | None": boolean,
+    }
     types = {
         name: member.fget.__annotations__["return"]
         for name, member in vars(shadow).items()
