@@ -59,7 +59,6 @@ def opened(
 
     Where it waits, the link has one of a few lanes; where it is, and in which lane it will be, the proxy says when it comes.
     """
-    stream = stream.sealed_if(grip.is_far(request))
     body = written(stream, body)
     if not seconds:
         return next_page(stream, positions, left, body, sealed=stream.sealed)

@@ -111,16 +111,10 @@ def has_keys() -> bool:
 
 
 def last_positions(request: HttpRequest, names: tuple[str, ...]) -> Named:
-    """Return how far the held client is in each partition, as the proxy says in `Grip-Last`: by topic, with its tag.
-
-    Where the proxies have keys, a header that none of them signed is not believed.  Without keys it may have been made
-    up; it can then do no more than choose a position in a topic that the client may read anyway.
-    """
+    """Return how far the held client is in each partition, as the proxy says: by topic, with its tag."""
     found: dict[str, tuple[str, dict[int, int]]] = {}
-    if has_keys() and not is_trusted(request):
-        return found
-    for name, last_id in request.grip.last.items():  # type: ignore[attr-defined]
-        if (parts := topics.parts(name.removeprefix(conf.GRIP_PREFIX))) and parts[0] in names:
+    for name, last_id in _last(request).items():
+        if (parts := topics.parts(name)) and parts[0] in names:
             topic, tag, partition = parts
             with suppress(CursorError):
                 places = (
@@ -133,11 +127,20 @@ def last_positions(request: HttpRequest, names: tuple[str, ...]) -> Named:
 
 
 def waited(request: HttpRequest) -> str | None:
-    """Return the place at which a client has waited, as the proxy says; None where it does not, or is not believed."""
+    """Return the place at which a client has waited, as the proxy says; None where it does not."""
+    return _last(request).get(topics.QUIET)
+
+
+def _last(request: HttpRequest) -> dict[str, str]:
+    """Return the ids of the client's channels, by their names without the prefix, as the proxy says in `Grip-Last`.
+
+    Where the proxies have keys, a header that none of them signed is not believed.  Without keys it may have been made
+    up; it can then do no more than choose a position in a topic that the client may read anyway.
+    """
     if has_keys() and not is_trusted(request):
-        return None
-    place: str | None = request.grip.last.get(conf.GRIP_PREFIX + topics.QUIET)  # type: ignore[attr-defined]
-    return place
+        return {}
+    last = request.grip.last  # type: ignore[attr-defined]
+    return {name.removeprefix(conf.GRIP_PREFIX): last_id for name, last_id in last.items()}
 
 
 def stream(body: str) -> HttpResponse:
@@ -167,7 +170,7 @@ def hold(
 
     With a channel for each partition the proxy filters what it sends, and so its next answer is sealed in any case.
     """
-    _add_channels(_held(request), what, positions)
+    _add_channels(_held(request, sealed=what.sealed), what, positions)
     return _linked(body, next_link, conf.KAFKASSE_NEXT_TIMEOUT if timeout is None else timeout)
 
 
@@ -179,10 +182,7 @@ def wait(
     Then it says at which `place` the client has `waited`.  The hold has no control channel, by which a relay says that nobody
     need be asked for (docs/adr/0027).
     """
-    instruct = _held(request)
-    instruct.add_channel(_filtered(topics.QUIET, place, sealed=sealed))
-    if sealed:
-        instruct.meta["id_format"] = NO_ID
+    _held(request, sealed=sealed).add_channel(_filtered(topics.QUIET, place, sealed=sealed))
     return _linked(body, next_link, seconds)
 
 
@@ -195,11 +195,13 @@ def page(body: str, *, next_link: str, sealed: bool) -> HttpResponse:
     return response
 
 
-def _held(request: HttpRequest) -> Any:
-    """Return what tells the proxy to hold the client; it still needs channels."""
+def _held(request: HttpRequest, *, sealed: bool) -> Any:
+    """Return what tells the proxy to hold the client; it still needs channels, one with the filter if its next answer is sealed."""
     instruct = request.grip.start_instruct()  # type: ignore[attr-defined]
     instruct.set_hold_stream()
     instruct.set_keep_alive(sse.KEEP_ALIVE, conf.KAFKASSE_KEEP_ALIVE)
+    if sealed:
+        instruct.meta["id_format"] = NO_ID
     return instruct
 
 
@@ -218,8 +220,6 @@ def _add_channels(instruct: Any, what: Stream, positions: Mapping[Key, int]) -> 
     if what.whole:
         (topic,) = what.topics
         instruct.add_channel(Channel(_channel(what, (topic, None)), prev_id=what.rest(positions)))
-        if what.sealed:
-            instruct.meta["id_format"] = NO_ID
     else:
         for key, position in positions.items():
             instruct.add_channel(_filtered(_channel(what, key), cursor.encode_number(position)))

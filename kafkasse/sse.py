@@ -25,13 +25,11 @@ RETRY_MAX_MS = 5000
 
 KEEP_ALIVE = ":\n\n"
 """A comment: bytes for those in between, nothing for the client."""
+BLOCK = 20_000
+"""How many characters of a sealed text stand together."""
 
 # A stream's lines end with CRLF, LF or CR, so each of the three would end a data line.
 _LINE_END = re.compile(r"\r\n|\n|\r")
-
-
-BLOCK = 20_000
-"""How many characters of a sealed text stand together."""
 
 
 def escape(text: str) -> str:

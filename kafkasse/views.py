@@ -1,6 +1,6 @@
 """`/events/<topic>/` and what belongs to it.
 
-The three ways to ask for events differ in what the proxy does with the answer's body (docs/explanation/how-it-works.md):
+The ways to ask for events differ in what the proxy does with the answer's body (docs/explanation/how-it-works.md):
 
 - `events`: a client's first request.  If all that it misses fits into the first answer, that is a hold; if not, it is a
   page, or a wait for it.  The proxy filters its body if it says so itself.
@@ -126,6 +126,7 @@ def _stream(
         sealed = grip.is_far(request)
         delay = intake().delay(min(rest, NEAR_BYTES), sealed=sealed)
         if delay or sealed:
+            stream = stream.sealed_if(sealed)
             return answers.opened(request, stream, start.positions, rest, opening, seconds=delay)
     return answers.next_page(stream, page.positions, left, body, sealed=False)
 

@@ -14,7 +14,7 @@ from kafkasse.stream import Stream
 from kafkasse.topics import QUIET, control_channel
 from relay import chunks
 from tests.harness.cursors import chained, channels_of, event_id, positions_of
-from tests.kafkasse.fakes import build_id_filter
+from tests.kafkasse.fakes import FullIntake, build_id_filter
 from tests.kafkasse.grip_proxy import MARK, GripProxy, ask
 
 pytestmark = pytest.mark.integration
@@ -133,19 +133,6 @@ def test_catch_up_that_is_complete_asks_again_once_it_is_subscribed(cluster, top
     assert page.text.count("event: message\n") == 100
     assert (joined.body, joined.positions, joined.timeout) == (b"", {0: 100}, 0)
     assert (held.positions, held.timeout) == ({0: 100}, 29)
-
-
-class FullIntake:
-    """An intake of which another client has just taken seven seconds."""
-
-    def __init__(self):
-        self.sizes = []
-
-    def delay(self, size, *, sealed):
-        """Take note of what a client has before it."""
-        assert not sealed
-        self.sizes.append(size)
-        return 7
 
 
 def test_catch_up_of_a_crowd_waits_in_a_hold_on_nothing(cluster, topic, monkeypatch):

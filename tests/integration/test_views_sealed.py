@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from tests.harness.cursors import chained, channels_of, event_id
-from tests.kafkasse.fakes import build_id_filter
+from tests.kafkasse.fakes import FullIntake, build_id_filter
 from tests.kafkasse.grip_proxy import GripProxy, ask
 
 pytestmark = pytest.mark.integration
@@ -120,17 +120,11 @@ def test_first_answer_whose_opening_is_large_is_as_it_is(relayed, monkeypatch):
 @pytest.mark.usefixtures("far")
 def test_crowd_waits_in_a_hold_with_the_filter(relayed, monkeypatch):
     """Nothing comes on its channel; the filter is for the page that it waits for, and such pages take the proxy longer."""
-    sizes = []
-
-    class FullIntake:
-        def delay(self, _size, *, sealed):
-            sizes.append(sealed)
-            return 7
-
-    monkeypatch.setattr("kafkasse.views.intake", FullIntake)
+    full = FullIntake(sealed=True)
+    monkeypatch.setattr("kafkasse.views.intake", lambda: full)
     waits = catch_up(relayed).answers[0]
     assert (list(waits.channels), waits.timeout, waits.filters_next) == (["~"], 7, True)
-    assert sizes == [True]
+    assert len(full.sizes) == 1
     again = GripProxy().open(relayed, waits.link, Grip_Last=f"~; last-id={waits.places['~']}")
     assert again.answers[0].is_sealed
     assert sorted(numbers(again)) == list(range(2 * COUNT))

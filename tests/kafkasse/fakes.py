@@ -35,6 +35,20 @@ def build_id_filter(content: str, vector: str = "") -> str:
 
 
 @dataclass
+class FullIntake:
+    """An intake of which another client has just taken seven seconds, of pages that are `sealed` or not."""
+
+    sealed: bool = False
+    sizes: list[int] = field(default_factory=list)
+
+    def delay(self, size: int, *, sealed: bool) -> int:
+        """Take note of what a client has before it."""
+        assert sealed == self.sealed
+        self.sizes.append(size)
+        return 7
+
+
+@dataclass
 class FakeLookup:
     """A look-up that answers from memory; `asked` has the questions about the logs, in order."""
 
