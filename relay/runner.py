@@ -243,7 +243,7 @@ class Runner:
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
             else:
                 ended = self.clock()
-                self.pacer.published(started, ended)
+                self.pacer.published(started, ended, len(body))
                 self.totals.publishes += 1
                 self.totals.last_publish = ended
                 return True

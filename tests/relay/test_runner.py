@@ -746,17 +746,17 @@ def test_reminder_that_fails_stops_nothing():
 
 
 def test_run_rests_after_each_publish_as_the_pacer_says():
-    """A publish that took 100 ms is followed by a rest of (smoothed) as long; the first one has not to wait."""
+    """What a publish took and how large it was decide; the first one has not to wait."""
     clock, mirror = ManualClock(), Pacer()
-    relay = Relay([run_of(*[FULL] * 40)], [], clock=clock, during=lambda: clock.advance(0.1))
+    relay = Relay([run_of(*[FULL] * 40)], [], clock=clock, during=lambda: clock.advance(0.014))
     relay.runner.tick()
     expected = [0.0, 0.0]  # before reading, and before the first publish
-    for _ in range(3):
-        mirror.published(0.0, 0.1)
-        expected.append(mirror.rest(0.1))
+    for _ in range(2):
+        mirror.published(0.0, 0.014, BODY_BYTES)
+        expected.append(mirror.rest(0.014))
     assert len(relay.stop.waits) >= 4
     assert relay.stop.waits == pytest.approx(expected[: len(relay.stop.waits)])
-    assert expected[2] == pytest.approx(0.03)
+    assert expected[3] == pytest.approx(0.3 * 0.014 * 1.7), "a large body that took as long had not to wait"
 
 
 def test_run_rests_before_it_reads():
