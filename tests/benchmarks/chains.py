@@ -1,28 +1,36 @@
 """The ways from Kafka to the clients that are measured: this project's, and what is done in place of it."""
 
 import json
+import shutil
 import tempfile
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
 
 from kafkasse import pushpin_options
-from tests.benchmarks.names import FASTAPI, OURS, PLAIN, RAW, STOCK
+from tests.benchmarks.names import FASTAPI, KAFKA_SSE, OURS, PLAIN, RAW, STOCK
 from tests.benchmarks.swarm import Load
 from tests.benchmarks.workloads import Workload
 from tests.benchmarks.writer import Plan, Writer
 from tests.harness import stock_pushpin
 from tests.harness.environment import PYTHON, clean, manage
 from tests.harness.kafka import KafkaBroker
+from tests.harness.kafka_admin import KafkaAdmin
+from tests.harness.kafka_jars import CACHE
 from tests.harness.ports import free_port, free_port_pair
 from tests.harness.processes import Process, listening
 
 # Latency is measured with a broker that has room; the harness' own is made small for tests.
 BROKER = {"num.network.threads": "3", "num.io.threads": "8"}
+LOOPBACK, HTTP_PORT = ("127.0.0.1", "localhost"), 80
 SCRATCH = "scratch"  # a topic that nobody listens to
 SCRATCH_RECORDS, SCRATCH_ROUNDS = 400_000, 4  # records, producers
+KAFKA_SSE_MODULES = CACHE / "kafka-sse" / "node_modules"  # where scripts/bench installs it
 SETTLED = (
     12_000  # records written and read one by one; after so many, Java's compilers have little left to do
 )
@@ -40,11 +48,40 @@ class Chain:
     ready: str  # how a client knows that it is held
     processes: list[Process]
     command: Callable[[Load], list[str]] = Load.swarm_command  # what the clients are
+    path: str = "/events/{topic}/"
+
+
+class RunningKafka(KafkaAdmin):
+    """A cluster that runs already, and keeps nothing of what was created on it."""
+
+    def __init__(self, bootstrap: str) -> None:
+        """Note where it is."""
+        super().__init__(bootstrap)
+        self._created: list[str] = []
+
+    def create_topics(self, names: list[str], partitions: int = 4) -> None:
+        """Create them, and remember that."""
+        super().create_topics(names, partitions)
+        self._created += names
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Delete all that was created."""
+        for name in self._created:
+            self.delete_topic(name)
 
 
 @contextmanager
-def broker() -> Iterator[KafkaBroker]:
-    """Run a broker that serves all the runs."""
+def broker(running: str = "") -> Iterator[KafkaAdmin]:
+    """Run a broker that serves all the runs, or use the one at `running`."""
+    if running:
+        with RunningKafka(running) as cluster:
+            warm_broker(cluster)
+            yield cluster
+        return
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         KafkaBroker(Path(folder), properties=BROKER, optimized=True) as kafka,
@@ -53,12 +90,17 @@ def broker() -> Iterator[KafkaBroker]:
         yield kafka
 
 
-def warm_broker(kafka: KafkaBroker) -> None:
+def broker_of(kafka: KafkaAdmin) -> list[Process]:
+    """Return the broker's process, where it is ours: what it costs is counted."""
+    return [kafka.process] if isinstance(kafka, KafkaBroker) else []
+
+
+def warm_broker(kafka: KafkaAdmin) -> None:
     """Let Java compile the broker's paths: the first records through a fresh one take several times as long.
 
     Many at once for the flat-out workloads, and one by one for the paced ones: those are many small requests.
     """
-    kafka.create_topic(SCRATCH, Workload.partitions)
+    kafka.create_topics([SCRATCH], Workload.partitions)
     for _ in range(SCRATCH_ROUNDS):
         Writer(kafka.bootstrap, SCRATCH).write(Plan(SCRATCH_RECORDS // SCRATCH_ROUNDS))
     kafka.read_all(SCRATCH)
@@ -79,7 +121,7 @@ class Topics:
         return self.measured, self.warm, *self.idle
 
 
-def new_topics(kafka: KafkaBroker, number: int, workload: Workload) -> Topics:
+def new_topics(kafka: KafkaAdmin, number: int, workload: Workload) -> Topics:
     """Create the topics of a run."""
     idle = tuple(f"idle-{number}-{each}" for each in range(workload.topics - 1))
     found = Topics(f"measured-{number}", f"warm-up-{number}", idle)
@@ -138,7 +180,7 @@ class Parts:
 
 
 @contextmanager
-def ours(kafka: KafkaBroker, number: int, workload: Workload) -> Iterator[Chain]:
+def ours(kafka: KafkaAdmin, number: int, workload: Workload) -> Iterator[Chain]:
     """Run this project's chain for new topics."""
     topics = new_topics(kafka, number, workload)
     with ExitStack() as stack:
@@ -152,7 +194,7 @@ def ours(kafka: KafkaBroker, number: int, workload: Workload) -> Iterator[Chain]
 
 
 @contextmanager
-def plain(kafka: KafkaBroker, number: int, workload: Workload, *, tuned: bool = True) -> Iterator[Chain]:
+def plain(kafka: KafkaAdmin, number: int, workload: Workload, *, tuned: bool = True) -> Iterator[Chain]:
     """Run the chain of one item per record for new topics."""
     topics = new_topics(kafka, number, workload)
     with ExitStack() as stack:
@@ -165,7 +207,7 @@ def plain(kafka: KafkaBroker, number: int, workload: Workload, *, tuned: bool = 
 
 
 @contextmanager
-def fastapi(kafka: KafkaBroker, number: int, workload: Workload) -> Iterator[Chain]:
+def fastapi(kafka: KafkaAdmin, number: int, workload: Workload) -> Iterator[Chain]:
     """Run an application that reads Kafka and holds the clients itself."""
     topics = new_topics(kafka, number, workload)
     with ExitStack() as stack:
@@ -183,7 +225,29 @@ def fastapi(kafka: KafkaBroker, number: int, workload: Workload) -> Iterator[Cha
 
 
 @contextmanager
-def raw(kafka: KafkaBroker, number: int, workload: Workload) -> Iterator[Chain]:
+def kafka_sse(kafka: KafkaAdmin, number: int, workload: Workload) -> Iterator[Chain]:
+    """Run KafkaSSE, which has a consumer for each client; needs Node, and what `scripts/bench` installs."""
+    topics = new_topics(kafka, number, workload)
+    with ExitStack() as stack:
+        parts = Parts(stack, "-", kafka.bootstrap)
+        parts.environment["NODE_PATH"] = str(KAFKA_SSE_MODULES)
+        script = Path(__file__).with_name("kafka_sse") / "peer.js"
+        parts.start("app", ["node", str(script), str(parts.port), kafka.bootstrap], parts.port)
+        yield chain(KAFKA_SSE, parts, kafka, topics, "head")
+
+
+@contextmanager
+def elsewhere(
+    name: str, port: int, path: str, kafka: KafkaAdmin, number: int, workload: Workload
+) -> Iterator[Chain]:
+    """Use a server that runs already, and reads the same broker."""
+    topics = new_topics(kafka, number, workload)
+    processes = broker_of(kafka)
+    yield Chain(name, port, kafka.bootstrap, topics.measured, topics.warm, "head", processes, path=path)
+
+
+@contextmanager
+def raw(kafka: KafkaAdmin, number: int, workload: Workload) -> Iterator[Chain]:
     """Run nothing but the broker: the clients read it."""
     topics = new_topics(kafka, number, workload)
 
@@ -192,19 +256,45 @@ def raw(kafka: KafkaBroker, number: int, workload: Workload) -> Iterator[Chain]:
         options = (f"--expect={load.expect}", f"--timeout={load.timeout}")
         return [PYTHON, "-m", "tests.benchmarks.raw", kafka.bootstrap, topic, *options]
 
-    yield Chain(RAW, 0, kafka.bootstrap, topics.measured, topics.warm, "", [kafka.process], command)
+    yield Chain(RAW, 0, kafka.bootstrap, topics.measured, topics.warm, "", broker_of(kafka), command)
 
 
-def chain(name: str, parts: Parts, kafka: KafkaBroker, topics: Topics, ready: str) -> Chain:
+def chain(name: str, parts: Parts, kafka: KafkaAdmin, topics: Topics, ready: str) -> Chain:
     """Return the chain of these parts."""
-    processes = [*parts.processes, kafka.process]
+    processes = [*parts.processes, *broker_of(kafka)]
     return Chain(name, parts.port, kafka.bootstrap, topics.measured, topics.warm, ready, processes)
 
 
-CHAINS: dict[str, Callable[[KafkaBroker, int, Workload], AbstractContextManager[Chain]]] = {
+Start = Callable[[KafkaAdmin, int, Workload], AbstractContextManager[Chain]]
+CHAINS: dict[str, Start] = {
     OURS: ours,
     PLAIN: plain,
     STOCK: partial(plain, tuned=False),
     FASTAPI: fastapi,
+    KAFKA_SSE: kafka_sse,
     RAW: raw,
 }
+MOST_CLIENTS = {RAW: 1, KAFKA_SSE: 100}
+"""How many clients a chain can take: of a thousand consumers in one process nothing is left to measure."""
+
+
+def found() -> list[str]:
+    """Return the chains that can be run here."""
+    there = {KAFKA_SSE: shutil.which("node") and (KAFKA_SSE_MODULES / "kafka-sse").is_dir()}
+    return [name for name in CHAINS if there.get(name, True)]
+
+
+def peer(text: str) -> tuple[str, Start]:
+    """Return name and start of a server that runs already, from the command line's NAME=URL.
+
+    It has to be on this machine, as all that is measured here; `{topic}` in its URL stands for the topic.
+    """
+    name, _, address = text.partition("=")
+    url = urlsplit(address)
+    if not name or url.scheme != "http" or url.hostname not in LOOPBACK or "{topic}" not in address:
+        raise ArgumentTypeError(f"{text!r} is not like 'Name=http://127.0.0.1:8080/events/{{topic}}'")
+    try:
+        port = url.port or HTTP_PORT
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r}: {error}") from error
+    return name, partial(elsewhere, name, port, url.path + (f"?{url.query}" if url.query else ""))

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from tests.benchmarks.chains import CHAINS, SCRATCH, Chain, broker
+from tests.benchmarks.chains import CHAINS, MOST_CLIENTS, SCRATCH, Chain, Start, broker, found, peer
 from tests.benchmarks.cost import Cost, between, snapshot
-from tests.benchmarks.names import OURS, RAW
+from tests.benchmarks.names import OURS
 from tests.benchmarks.report import Run, markdown, markers, medians, row, write_between_markers
 from tests.benchmarks.swarm import Load, NotReadyError, Swarm
 from tests.benchmarks.workloads import WORKLOADS, Workload, continuous
@@ -63,7 +63,9 @@ def explained(chain: Chain) -> Iterator[None]:
 
 def passes(chain: Chain) -> bool:
     """Return whether a record that is written now arrives, at one client, in this attempt."""
-    load = Load(chain.port, f"/events/{chain.warm}/", 1, 1, timeout=ATTEMPT, ready=chain.ready, linger=0)
+    load = Load(
+        chain.port, chain.path.format(topic=chain.warm), 1, 1, timeout=ATTEMPT, ready=chain.ready, linger=0
+    )
     with Swarm(load, chain.command(load)) as client:
         try:
             client.wait_ready()
@@ -96,7 +98,7 @@ def measure(workload: Workload, chain: Chain, yardstick: str = "") -> Run:
     timeout = 60 + workload.clients / CONNECTS_PER_S + workload.clients * workload.records / 15_000
     load = Load(
         chain.port,
-        f"/events/{chain.topic}/",
+        chain.path.format(topic=chain.topic),
         workload.clients,
         workload.records,
         timeout=timeout,
@@ -129,10 +131,13 @@ def chosen(names: list[str]) -> list[Workload]:
 def run_all(asked: argparse.Namespace) -> list[Run]:
     """Run what was asked for."""
     runs: list[Run] = []
-    with broker() as kafka:
+    peers: dict[str, Start] = dict(asked.peer)
+    chains = {**CHAINS, **peers}
+    names = [*(asked.chain or found()), *peers]
+    with broker(asked.bootstrap) as kafka:
         for workload in chosen(asked.only):
-            for name in turns(compared(workload, asked.chain), asked.repeat):
-                with CHAINS[name](kafka, len(runs), workload) as chain, explained(chain):
+            for name in turns(compared(workload, names), asked.repeat):
+                with chains[name](kafka, len(runs), workload) as chain, explained(chain):
                     warm_up(chain)
                     runs.append(measure(workload, chain, asked.yardstick))
                 print(
@@ -142,8 +147,8 @@ def run_all(asked: argparse.Namespace) -> list[Run]:
 
 
 def compared(workload: Workload, names: list[str]) -> list[str]:
-    """Return the chains through which a workload is sent; a consumer alone has but one client."""
-    return [name for name in names or CHAINS if name != RAW or workload.clients == 1]
+    """Return the chains through which a workload is sent: those that can take its clients."""
+    return [name for name in names if workload.clients <= MOST_CLIENTS.get(name, workload.clients)]
 
 
 def turns(names: list[str], rounds: int) -> Iterator[str]:
@@ -168,7 +173,22 @@ def options() -> argparse.Namespace:
         action="append",
         default=[],
         choices=CHAINS,
-        help="may be given several times; default: all",
+        help="may be given several times; default: all that are installed",
+    )
+    parser.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        type=peer,
+        metavar="NAME=URL",
+        help="compare with a server that runs already, and reads the broker of --bootstrap; {topic} in its URL\n"
+        "stands for the topic: 'Other=http://127.0.0.1:8080/events/{topic}'; may be given several times",
+    )
+    parser.add_argument(
+        "--bootstrap",
+        default="",
+        metavar="HOST:PORT",
+        help="a broker that runs already, in place of one of our own; topics that are created there are deleted",
     )
     parser.add_argument(
         "--repeat", type=int, default=1, metavar="N", help="run each workload N times, and show the median"

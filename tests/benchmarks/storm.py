@@ -21,7 +21,7 @@ from tests.benchmarks.swarm import Load, Swarm
 from tests.benchmarks.workloads import Workload, continuous
 from tests.benchmarks.writer import Plan
 from tests.harness.cursors import event_id
-from tests.harness.kafka import KafkaBroker
+from tests.harness.kafka_admin import KafkaAdmin
 
 COMPARED = (OURS, PLAIN, FASTAPI)
 HOLDER = {OURS: "pushpin", PLAIN: "pushpin", FASTAPI: "app"}
@@ -79,7 +79,7 @@ def restarted(chain: Chain, clients: int, rate: int) -> dict[str, Any]:
     return counted
 
 
-def behind(chain: Chain, kafka: KafkaBroker, clients: int) -> tuple[dict[str, Any], float, dict[str, Cost]]:
+def behind(chain: Chain, kafka: KafkaAdmin, clients: int) -> tuple[dict[str, Any], float, dict[str, Cost]]:
     """Have all come at once with the same cursor, behind so many records.
 
     Return what they counted, the seconds until the last one had them all, and what it cost.
