@@ -37,6 +37,7 @@ LAST = 1000  # records that somebody asks for
 NOTED = 5.0  # seconds from one look at the processes to the next
 SETTLING = 0.2  # of the time, before which nothing counts
 GROWS = 0.1  # of what a process holds, in all the time that counts: more is no chance
+SHOWN = 40  # lines of each log, where something was wrong
 COUNTED = ("lost", "repeated", "out_of_order", "malformed")
 HEAD = "| process | MB at first | MB at the end | MB an hour | files at first | at the end | files an hour |\n|---|--:|--:|--:|--:|--:|--:|"
 
@@ -164,7 +165,7 @@ class Clients:
             left = time.monotonic() - self._began
             asked = f"{load.path} {load.header}".strip()
             seen = {name: count for name, count in wrong.items() if count}
-            self.wrong.append(f"{asked}, from {came:.0f} s to {left:.0f} s, closed {got['closed']}: {seen}")
+            self.wrong.append(f"{asked}, from {came:.0f} s to {left:.0f} s: {seen}\n  {dict(got)}")
 
     def _load(self, seconds: float, query: str = "", header: str = "", more: int = 0) -> Load:
         return Load(
@@ -216,6 +217,9 @@ def soak(minutes: float, rate: float, folder: Path) -> tuple[Watch, Clients]:
                     watch.look()
             finally:
                 clients.broken.set()  # nobody comes any more
+            if clients.wrong:
+                for process in (stack.django, stack.pushpin, *stack.relays):
+                    print(f"--- {process.name}\n{process.tail(SHOWN)}", file=sys.stderr)
     return watch, clients
 
 
