@@ -4,12 +4,14 @@ Pure; time is an argument.  One flush of one connection costs the proxy's single
 event in the same flush 1 to 2 µs.  So a relay that publishes whenever it has something drowns the proxy in flushes, and
 one that waits adds latency for nothing.  How long a publish takes to be acknowledged tells how busy the handler is, with
 nothing to configure: the relay rests for at least as long, and for several times as long as the publish had to wait for the
-item before it to be flushed.
+item before it to be flushed.  A full body says that there is more to publish: then it rests no longer than that.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from relay.chunks import BODY_BYTES
 
 SHORTEST = 0.006
 LONGEST = 0.5
@@ -40,7 +42,8 @@ class Pacer:
         waited = max(0.0, took - ANSWER - ANSWER_PER_BYTE * size)
         self.average += SMOOTHING * (took - self.average)
         self.wait += SMOOTHING * (min(waited, max(SMALL, OUTLIER * self.wait)) - self.wait)
-        self.due = ended + min(LONGEST, max(SHORTEST, self.average, REST_PER_WAIT * self.wait))
+        room = max(0.0, 1 - size / BODY_BYTES)
+        self.due = ended + min(LONGEST, max(SHORTEST, self.average, room * REST_PER_WAIT * self.wait))
 
     def rest(self, now: float) -> float:
         """Return for how many seconds to rest before the next publish; what has passed since the last one counts."""

@@ -66,6 +66,12 @@ def test_rest_after_large_publishes_is_as_long_as_each():
     assert rest(*[0.014] * 50, size=BODY_BYTES) == pytest.approx(0.014, rel=1e-3)
 
 
+def test_rest_after_full_bodies_is_no_longer_than_each_took():
+    """There is more to publish: what waits for it is not spared anything by a longer rest."""
+    assert rest(*[0.1] * 50, size=BODY_BYTES) == pytest.approx(0.1, rel=1e-3)
+    assert rest(*[0.1] * 50, size=BODY_BYTES // 2) == pytest.approx(2 * 0.09225, rel=1e-2)
+
+
 @pytest.mark.parametrize("flush", [0.02, 0.1, 0.4])
 def test_publishes_wait_for_a_fifth_of_a_flush(flush):
     """To a proxy whose flushes take longer than a rest; with a rest as long as the publish they would wait for half of it."""
