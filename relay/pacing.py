@@ -42,7 +42,7 @@ class Pacer:
         waited = max(0.0, took - ANSWER - ANSWER_PER_BYTE * size)
         self.average += SMOOTHING * (took - self.average)
         self.wait += SMOOTHING * (min(waited, max(SMALL, OUTLIER * self.wait)) - self.wait)
-        room = max(0.0, 1 - size / BODY_BYTES)
+        room = 1 - size / BODY_BYTES
         self.due = ended + min(LONGEST, max(SHORTEST, self.average, room * REST_PER_WAIT * self.wait))
 
     def rest(self, now: float) -> float:

@@ -52,5 +52,10 @@ def p99_ms(writer, clients):
     took = []
     for client in clients:
         client.wait_for(before + RECORDS, 30)
-        took += [event.time / 1e6 - json.loads(event.data)["t"] / 1e6 for event in client.records[before:]]
+        events = client.records[before:]
+        written = [json.loads(event.data) for event in events]
+        for partition in range(Plan.partitions):
+            numbers = [each["seq"] for each in written if each["p"] == partition]
+            assert numbers == [*range(RECORDS // Plan.partitions)], f"partition {partition}"
+        took += [(event.time - each["t"]) / 1e6 for event, each in zip(events, written, strict=True)]
     return sorted(took)[len(took) * 99 // 100]

@@ -3,14 +3,12 @@
 import json
 import shutil
 import tempfile
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
 from kafkasse import pushpin_options
 from tests.benchmarks.names import FASTAPI, KAFKA_SSE, OURS, PLAIN, RAW, STOCK
@@ -27,7 +25,6 @@ from tests.harness.processes import Process, listening
 
 # Latency is measured with a broker that has room; the harness' own is made small for tests.
 BROKER = {"num.network.threads": "3", "num.io.threads": "8"}
-LOOPBACK, HTTP_PORT = ("127.0.0.1", "localhost"), 80
 SCRATCH = "scratch"  # a topic that nobody listens to
 SCRATCH_RECORDS, SCRATCH_ROUNDS = 400_000, 4  # records, producers
 KAFKA_SSE_MODULES = CACHE / "kafka-sse" / "node_modules"  # where scripts/bench installs it
@@ -49,6 +46,10 @@ class Chain:
     processes: list[Process]
     command: Callable[[Load], list[str]] = Load.swarm_command  # what the clients are
     path: str = "/events/{topic}/"
+
+    def path_of(self, topic: str) -> str:
+        """Return the path of a topic's events."""
+        return self.path.replace("{topic}", topic)
 
 
 class RunningKafka(KafkaAdmin):
@@ -237,16 +238,6 @@ def kafka_sse(kafka: KafkaAdmin, number: int, workload: Workload) -> Iterator[Ch
 
 
 @contextmanager
-def elsewhere(
-    name: str, port: int, path: str, kafka: KafkaAdmin, number: int, workload: Workload
-) -> Iterator[Chain]:
-    """Use a server that runs already, and reads the same broker."""
-    topics = new_topics(kafka, number, workload)
-    processes = broker_of(kafka)
-    yield Chain(name, port, kafka.bootstrap, topics.measured, topics.warm, "head", processes, path=path)
-
-
-@contextmanager
 def raw(kafka: KafkaAdmin, number: int, workload: Workload) -> Iterator[Chain]:
     """Run nothing but the broker: the clients read it."""
     topics = new_topics(kafka, number, workload)
@@ -280,21 +271,5 @@ MOST_CLIENTS = {RAW: 1, KAFKA_SSE: 100}
 
 def found() -> list[str]:
     """Return the chains that can be run here."""
-    there = {KAFKA_SSE: shutil.which("node") and (KAFKA_SSE_MODULES / "kafka-sse").is_dir()}
-    return [name for name in CHAINS if there.get(name, True)]
-
-
-def peer(text: str) -> tuple[str, Start]:
-    """Return name and start of a server that runs already, from the command line's NAME=URL.
-
-    It has to be on this machine, as all that is measured here; `{topic}` in its URL stands for the topic.
-    """
-    name, _, address = text.partition("=")
-    url = urlsplit(address)
-    if not name or url.scheme != "http" or url.hostname not in LOOPBACK or "{topic}" not in address:
-        raise ArgumentTypeError(f"{text!r} is not like 'Name=http://127.0.0.1:8080/events/{{topic}}'")
-    try:
-        port = url.port or HTTP_PORT
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r}: {error}") from error
-    return name, partial(elsewhere, name, port, url.path + (f"?{url.query}" if url.query else ""))
+    built = shutil.which("node") and (KAFKA_SSE_MODULES / "kafka-sse").is_dir()
+    return [name for name in CHAINS if name != KAFKA_SSE or built]

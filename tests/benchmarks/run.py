@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from tests.benchmarks.chains import CHAINS, MOST_CLIENTS, SCRATCH, Chain, Start, broker, found, peer
+from tests.benchmarks.chains import CHAINS, MOST_CLIENTS, SCRATCH, Chain, Start, broker, found
 from tests.benchmarks.cost import Cost, between, snapshot
 from tests.benchmarks.names import OURS
+from tests.benchmarks.peers import peer
 from tests.benchmarks.report import Run, markdown, markers, medians, row, write_between_markers
 from tests.benchmarks.swarm import Load, NotReadyError, Swarm
 from tests.benchmarks.workloads import WORKLOADS, Workload, continuous
@@ -63,9 +64,7 @@ def explained(chain: Chain) -> Iterator[None]:
 
 def passes(chain: Chain) -> bool:
     """Return whether a record that is written now arrives, at one client, in this attempt."""
-    load = Load(
-        chain.port, chain.path.format(topic=chain.warm), 1, 1, timeout=ATTEMPT, ready=chain.ready, linger=0
-    )
+    load = Load(chain.port, chain.path_of(chain.warm), 1, 1, timeout=ATTEMPT, ready=chain.ready, linger=0)
     with Swarm(load, chain.command(load)) as client:
         try:
             client.wait_ready()
@@ -98,7 +97,7 @@ def measure(workload: Workload, chain: Chain, yardstick: str = "") -> Run:
     timeout = 60 + workload.clients / CONNECTS_PER_S + workload.clients * workload.records / 15_000
     load = Load(
         chain.port,
-        chain.path.format(topic=chain.topic),
+        chain.path_of(chain.topic),
         workload.clients,
         workload.records,
         timeout=timeout,
@@ -203,7 +202,10 @@ def options() -> argparse.Namespace:
         "--block", default="benchmark", metavar="NAME", help="which markers: `benchmark`, or another block's"
     )
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw them, as SVG; needs matplotlib")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.peer and not asked.bootstrap:
+        parser.error("--peer needs --bootstrap: the peer has to read the broker that is written to")
+    return asked
 
 
 def main() -> int:

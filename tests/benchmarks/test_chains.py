@@ -4,8 +4,9 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from tests.benchmarks.chains import CHAINS, peer
+from tests.benchmarks.chains import CHAINS
 from tests.benchmarks.names import KAFKA_SSE, OURS, RAW
+from tests.benchmarks.peers import peer
 from tests.benchmarks.run import compared
 from tests.benchmarks.workloads import Workload
 
@@ -37,7 +38,7 @@ def test_peer_is_where_its_url_says(text, name, port, path):
     found, start = peer(text)
     with start(cluster, 3, Workload("w", 1, 1)) as chain:
         assert (found, chain.name, chain.port) == (name, name, port)
-        assert chain.path.format(topic="t") == path
+        assert chain.path_of("t") == path
         assert (chain.bootstrap, chain.processes) == (cluster.bootstrap, [])
         assert {chain.topic, chain.warm} <= set(cluster.created)
 
@@ -48,6 +49,8 @@ def test_peer_is_where_its_url_says(text, name, port, path):
         "",
         "http://127.0.0.1:8080/events/{topic}",
         "Other=http://127.0.0.1:8080/events/",
+        "Other=http://127.0.0.1:8080/events/#{topic}",
+        "this project=http://127.0.0.1:8080/events/{topic}",
         "Other=https://127.0.0.1:8080/events/{topic}",
         "Other=http://example.com/events/{topic}",
         "Other=http://127.0.0.1:99999999/events/{topic}",

@@ -42,7 +42,7 @@ def test_rest_before_the_first_publish_is_none():
 def test_rest_is_over_when_as_much_time_has_passed():
     """What was read and built meanwhile counts: a record that comes later is published at once."""
     pacer = Pacer()
-    pacer.published(10.0, 10.1, BODY_BYTES)
+    pacer.published(10.0, 10.1)
     assert pacer.rest(10.11) == pytest.approx(0.02)
     assert pacer.rest(10.13) == pytest.approx(0.0)
     assert pacer.rest(20.0) == 0

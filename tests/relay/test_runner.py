@@ -745,18 +745,19 @@ def test_reminder_that_fails_stops_nothing():
 # --- Pace, totals, status -----------------------------------------------------------------------------------------
 
 
-def test_run_rests_after_each_publish_as_the_pacer_says():
-    """What a publish took and how large it was decide; the first one has not to wait."""
+@pytest.mark.parametrize("seconds", [0.1, 0.014])
+def test_run_rests_after_each_publish_as_the_pacer_says(seconds):
+    """By (smoothed) what it took: large bodies that are taken in as quickly as that had not to wait.  The first has no rest."""
     clock, mirror = ManualClock(), Pacer()
-    relay = Relay([run_of(*[FULL] * 40)], [], clock=clock, during=lambda: clock.advance(0.014))
+    relay = Relay([run_of(*[FULL] * 40)], [], clock=clock, during=lambda: clock.advance(seconds))
     relay.runner.tick()
     expected = [0.0, 0.0]  # before reading, and before the first publish
-    for _ in range(2):
-        mirror.published(0.0, 0.014, BODY_BYTES)
-        expected.append(mirror.rest(0.014))
+    for _ in range(3):
+        mirror.published(0.0, seconds, BODY_BYTES)
+        expected.append(mirror.rest(seconds))
     assert len(relay.stop.waits) >= 4
     assert relay.stop.waits == pytest.approx(expected[: len(relay.stop.waits)])
-    assert expected[3] == pytest.approx(0.3 * 0.014 * 1.7), "a large body that took as long had not to wait"
+    assert expected[3] == pytest.approx(0.3 * seconds * 1.7)
 
 
 def test_run_rests_before_it_reads():
