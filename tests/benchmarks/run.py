@@ -171,7 +171,7 @@ def options() -> argparse.Namespace:
         "--chain",
         action="append",
         default=[],
-        choices=CHAINS,
+        choices=found(),
         help="may be given several times; default: all that are installed",
     )
     parser.add_argument(
