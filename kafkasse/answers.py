@@ -38,6 +38,8 @@ WAITING_LINKS = 4
 It comes for ten links in a second, each for up to a hundred clients, and keeps back what all others that it is to ask for are
 sent meanwhile (`updateLimiter` in Pushpin's engine.cpp).  By one link, a hundred would ask for their pages at once.
 """
+PAUSE_SECONDS = 1
+"""How long the proxy waits between the pages of those who have waited: a page is taken by then, but for the slow."""
 
 
 def written(stream: Stream, body: str) -> str:
@@ -64,10 +66,27 @@ def opened(
         return next_page(stream, positions, left, body, sealed=stream.sealed)
     due = int(time.time()) + seconds
     lane = (due * LANES_PER_SECOND + random.randrange(LANES_PER_SECOND)) % LANES  # noqa: S311 - a lane is no secret
+    return _wait(request, stream.in_lane(lane), positions, left, body, seconds=seconds)
+
+
+def paused(
+    request: HttpRequest, stream: Stream, positions: Mapping[Key, int], left: int, body: str, *, sealed: bool
+) -> HttpResponseBase:
+    """Return a page for those who have waited; the proxy is to come for the next one when its last bytes should have been taken.
+
+    In a crowd, requests fail.  Those for clients that still take bytes would be made twice (docs/adr/0011-keep-alive-by-refills.md).
+    """
+    return _wait(request, stream.sealed_if(sealed), positions, left, body, seconds=PAUSE_SECONDS)
+
+
+def _wait(
+    request: HttpRequest, stream: Stream, positions: Mapping[Key, int], left: int, body: str, *, seconds: int
+) -> HttpResponseBase:
+    """Return a body, and a hold on nothing; by a link of a few, but a place that only those of a lane have."""
     place = stream.event_id(positions)
     if left > JOIN_BYTES:
-        place += f"_{Stream(stream.topics, lane=lane).terms()}"
-    shared = link("begin", stream.in_lane(lane % WAITING_LINKS))
+        place += f"_{Stream(stream.topics, lane=stream.lane).terms()}"
+    shared = link("begin", stream.in_lane((stream.lane or 0) % WAITING_LINKS))
     return grip.wait(request, body, place, next_link=shared, seconds=seconds, sealed=stream.sealed)
 
 

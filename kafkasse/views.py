@@ -5,7 +5,7 @@ The ways to ask for events differ in what the proxy does with the answer's body 
 - `events`: a client's first request.  If all that it misses fits into the first answer, that is a hold; if not, it is a
   page, or a wait for it.  The proxy filters its body if it says so itself.
 - `refill`: the proxy asks on behalf of a held client, whose positions it names in `Grip-Last`.
-- `follow`: the proxy comes for the next page, or the first one, as `begin` for a client that has waited for that.  It may not
+- `follow`: the proxy comes for the next page; or, as `begin`, for each page of a client that has waited for the first.  It may not
   have subscribed the client to anything yet; so the last records are left to a `refill`, which it is asked to make at once.
 
 It filters what it gets for these if the answer before said so, which their links tell (`answers.written`).
@@ -213,15 +213,17 @@ def follow(request: HttpRequest, topics: tuple[str, ...], position: str, terms: 
 
 @readable
 def begin(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> HttpResponseBase:
-    """Answer the proxy with the first page of a client that has waited for it."""
+    """Answer the proxy with the first page, or the next one, of a client that has waited for it."""
     if (place := grip.waited(request)) is None:
         return events(request, topics)
     position, _, lane = place.partition("_")
     stream = _with_terms(topics, terms).in_lane(_with_terms(topics, lane).lane)
-    return _page_at(request, stream, position)
+    return _page_at(request, stream, position, pauses=True)
 
 
-def _page_at(request: HttpRequest, stream: Stream, position: str) -> HttpResponseBase:
+def _page_at(
+    request: HttpRequest, stream: Stream, position: str, *, pauses: bool = False
+) -> HttpResponseBase:
     """Return the page at a cursor; a hold there, if a refill may bring the rest."""
     try:
         named = stream.named(position)
@@ -239,8 +241,10 @@ def _page_at(request: HttpRequest, stream: Stream, position: str) -> HttpRespons
         return answers.hold(request, held, known, start.positions, "", timeout=AT_ONCE)
     if left > NEAR_BYTES and not turns.turns().take(len(body)):
         return grip.stream(sse.retry_with_jitter())
-    sealed = grip.is_far(request)
-    return answers.next_page(stream, page.positions, left, answers.written(stream, body), sealed=sealed)
+    sealed, sent = grip.is_far(request), answers.written(stream, body)
+    if pauses and left <= NEAR_BYTES:
+        return answers.paused(request, stream, page.positions, left, sent, sealed=sealed)
+    return answers.next_page(stream, page.positions, left, sent, sealed=sealed)
 
 
 def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:
