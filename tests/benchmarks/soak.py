@@ -28,7 +28,7 @@ from tests.harness.check import NumberedWriter
 from tests.harness.cursors import event_id
 from tests.harness.kafka import KafkaBroker
 from tests.harness.processes import Process
-from tests.harness.stack import Stack
+from tests.harness.stack import Options, Stack
 
 CREWS, CREW = 8, 25  # clients come and go by the crew
 STAYS = 10, 60  # seconds, the shortest and the longest
@@ -37,7 +37,8 @@ LAST = 1000  # records that somebody asks for
 NOTED = 5.0  # seconds from one look at the processes to the next
 SETTLING = 0.2  # of the time, before which nothing counts
 GROWS = 0.1  # of what a process holds, in all the time that counts: more is no chance
-SHOWN = 40  # lines of each log, where something was wrong
+SHOWN = 40  # lines of each log that tell of failures, where something was wrong, or somebody was sent away
+PUSHPIN_ARGS = ("-v", "2")  # it then tells of each request that failed
 COUNTED = ("lost", "repeated", "out_of_order", "malformed")
 HEAD = "| process | MB at first | MB at the end | MB an hour | files at first | at the end | files an hour |\n|---|--:|--:|--:|--:|--:|--:|"
 
@@ -154,6 +155,8 @@ class Clients:
     def _add(self, load: Load, came: float, got: Mapping[str, Any]) -> None:
         self.crews += 1
         self.came_back += got["closed"]
+        if got["closed"]:
+            print(f"{time.strftime('%H:%M:%S')} sent away: {got['closed']} of {load.path}", file=sys.stderr)
         self.counted["delivered"] += got["delivered"]
         wrong = {name: got[name] for name in COUNTED} | {
             "resets": got["notices"].get("stream-reset", 0),
@@ -203,7 +206,7 @@ def soak(minutes: float, rate: float, folder: Path) -> tuple[Watch, Clients]:
     with KafkaBroker(folder / "kafka") as kafka:
         topic = kafka.create_topic()
         with (
-            Stack(kafka, folder / "stack") as stack,
+            Stack(kafka, folder / "stack", Options(pushpin_args=PUSHPIN_ARGS)) as stack,
             NumberedWriter(kafka.bootstrap, topic, rate=rate) as writer,
         ):
             writer.wait_total(int(OLD * rate), 60)
@@ -217,10 +220,15 @@ def soak(minutes: float, rate: float, folder: Path) -> tuple[Watch, Clients]:
                     watch.look()
             finally:
                 clients.broken.set()  # nobody comes any more
-            if clients.wrong:
+            if clients.wrong or clients.came_back:
                 for process in (stack.django, stack.pushpin, *stack.relays):
-                    print(f"--- {process.name}\n{process.tail(SHOWN)}", file=sys.stderr)
+                    print(f"--- {process.name}", *failures(process.whole_log()), sep="\n", file=sys.stderr)
     return watch, clients
+
+
+def failures(log: str) -> list[str]:
+    """Return the last lines of a log, but for Pushpin's of what went well."""
+    return [line for line in log.splitlines() if "[INFO]" not in line or " error" in line][-SHOWN:]
 
 
 def main() -> int:
