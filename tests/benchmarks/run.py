@@ -1,6 +1,7 @@
-"""Measures the whole chain, side by side with others: `scripts/bench [--only NAME] [--chain NAME] [--markdown FILE]`.
+"""Measures the whole chain, side by side with others: `scripts/bench [--block NAME] [--chain NAME] [--markdown FILE]`.
 
-Real Kafka, relay, Django, real Pushpin and many clients.  Each run has fresh processes, except for the broker.  Ends with 1
+Real Kafka, relay, Django, real Pushpin and many clients.  Each run has fresh processes, except for the broker.  All of it
+takes some forty minutes, and the block `benchmark` a third of that; with `--repeat 3` three times as long.  Ends with 1
 when a record was lost, repeated or out of order on the way through this project; slowness is shown, not punished.
 """
 
@@ -18,9 +19,9 @@ from tests.benchmarks.chains import CHAINS, MOST_CLIENTS, SCRATCH, Chain, Start,
 from tests.benchmarks.cost import Cost, between, snapshot
 from tests.benchmarks.names import OURS
 from tests.benchmarks.peers import peer
-from tests.benchmarks.report import Run, markdown, markers, medians, row, write_between_markers
+from tests.benchmarks.report import Run, markdown, medians, row, show
 from tests.benchmarks.swarm import Load, NotReadyError, Swarm
-from tests.benchmarks.workloads import WORKLOADS, Workload, continuous
+from tests.benchmarks.workloads import BLOCKS, Workload, continuous
 from tests.benchmarks.writer import Plan
 
 CONNECTS_PER_S = 300
@@ -119,9 +120,9 @@ def measure(workload: Workload, chain: Chain, yardstick: str = "") -> Run:
     return Run(workload, chain.name, counted, used, written)
 
 
-def chosen(names: list[str]) -> list[Workload]:
-    """Return the workloads that are named, all when none is."""
-    known = {workload.name: workload for workload in WORKLOADS}
+def chosen(blocks: list[str], names: list[str]) -> list[Workload]:
+    """Return the workloads of the blocks, of all when none is named; only those of these names, where there are any."""
+    known = {workload.name: workload for block in blocks or BLOCKS for workload in BLOCKS[block]}
     if unknown := set(names) - set(known):
         sys.exit(f"no such workload: {', '.join(unknown)}; there are {', '.join(known)}")
     return [workload for name, workload in known.items() if not names or name in names]
@@ -134,7 +135,7 @@ def run_all(asked: argparse.Namespace) -> list[Run]:
     chains = {**CHAINS, **peers}
     names = [*(asked.chain or found()), *peers]
     with broker(asked.bootstrap) as kafka:
-        for workload in chosen(asked.only):
+        for workload in chosen(asked.block, asked.only):
             for name in turns(compared(workload, names), asked.repeat):
                 with chains[name](kafka, len(runs), workload) as chain, explained(chain):
                     warm_up(chain)
@@ -164,6 +165,13 @@ def turns(names: list[str], rounds: int) -> Iterator[str]:
 def options() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "--block",
+        action="append",
+        default=[],
+        choices=BLOCKS,
+        help="the workloads of one part of the page; may be given several times; default: all",
+    )
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", help="may be given several times"
     )
@@ -196,12 +204,11 @@ def options() -> argparse.Namespace:
         "--yardstick", default="", metavar="PROGRAM", help="another client load, to compare with"
     )
     parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write the tables between its two markers"
+        "--markdown", type=Path, metavar="FILE", help="write the tables of each block between its two markers"
     )
     parser.add_argument(
-        "--block", default="benchmark", metavar="NAME", help="which markers: `benchmark`, or another block's"
+        "--chart", type=Path, metavar="FILE", help="draw the first block, as SVG; needs matplotlib"
     )
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw them, as SVG; needs matplotlib")
     asked = parser.parse_args()
     if asked.peer and not asked.bootstrap:
         parser.error("--peer needs --bootstrap: the peer has to read the broker that is written to")
@@ -212,15 +219,17 @@ def main() -> int:
     """Run, print and write; return the exit code."""
     asked = options()
     runs = run_all(asked)
-    shown = medians(runs)
-    text = markdown(shown)
-    print(text)
+    by_block = {
+        block: [run for run in medians(runs) if run.workload in workloads]
+        for block, workloads in BLOCKS.items()
+    }
+    shown = {block: each for block, each in by_block.items() if each}
+    for block, each in shown.items():
+        show(markdown(each), asked.markdown, block)
     if asked.chart:
         from tests.benchmarks.chart import draw  # noqa: PLC0415 - matplotlib is installed by scripts/bench alone
 
-        draw(shown, asked.chart)
-    if asked.markdown:
-        write_between_markers(asked.markdown, text, markers(asked.block))
+        draw(next(iter(shown.values())), asked.chart)
     return 0 if all(continuous(run.counted) for run in runs if run.chain == OURS) else 1
 
 

@@ -7,20 +7,52 @@ from tests.benchmarks.writer import Plan
 
 
 @dataclass(frozen=True)
+class Goal:
+    """Deliveries per second at the least, or a latency and a silence at the most; None where it says nothing of one."""
+
+    per_s: int | None = None
+    p50_ms: int | None = None
+    p99_ms: int | None = None
+    silence_ms: int | None = None
+
+    def __str__(self) -> str:
+        """Return it in words, for the table."""
+        parts = [
+            self.per_s and f"≥ {self.per_s:,}/s",
+            self.p50_ms and f"p50 ≤ {self.p50_ms} ms",
+            self.p99_ms and f"p99 ≤ {self.p99_ms} ms",
+            self.silence_ms and f"silence < {self.silence_ms / 1000:g} s",
+        ]
+        return ", ".join(part for part in parts if part)
+
+    def met(self, counted: dict[str, Any]) -> bool:
+        """Return whether what the clients counted is as good."""
+        silence = counted["silence_ms"] or 0
+        return (
+            counted["deliveries_per_s"] >= (self.per_s or 0)
+            and counted["p50_ms"] <= (self.p50_ms or float("inf"))
+            and counted["p99_ms"] <= (self.p99_ms or float("inf"))
+            and silence < (self.silence_ms or float("inf"))
+        )
+
+
+NO_GOAL = Goal()
+
+
+@dataclass(frozen=True)
 class Workload:
     """`clients` that each get `records` records of `size` bytes, written at `rate` per second (0: flat out).
 
-    The topic has so many `partitions`, and is one of `topics`, to the others of which nobody listens.
+    The topic has so many `partitions`, and is one of `topics`, to the others of which nobody listens.  What is `promised` is
+    kept on any machine like those of the tables; to `reach` is what this project sets itself.
     """
 
     name: str
     clients: int
     records: int
     rate: int = 0
-    per_s: int | None = None  # promised deliveries per second
-    p50_ms: int | None = None
-    p99_ms: int | None = None
-    silence_ms: int | None = None
+    promised: Goal = NO_GOAL
+    reach: Goal = NO_GOAL
     size: int = 128
     partitions: int = 4
     topics: int = 1
@@ -35,35 +67,14 @@ class Workload:
         """Whether throughput is measured, not latency."""
         return not self.rate
 
-    @property
-    def promise(self) -> str:
-        """The promise in words, for the table."""
-        parts = [
-            self.per_s and f"≥ {self.per_s:,}/s",
-            self.p50_ms and f"p50 ≤ {self.p50_ms} ms",
-            self.p99_ms and f"p99 ≤ {self.p99_ms} ms",
-            self.silence_ms and f"silence < {self.silence_ms / 1000:g} s",
-        ]
-        return ", ".join(part for part in parts if part)
-
-    def kept(self, counted: dict[str, Any]) -> bool:
-        """Return whether the promise was kept by what the clients counted."""
-        silence = counted["silence_ms"] or 0
-        return (
-            counted["deliveries_per_s"] >= (self.per_s or 0)
-            and counted["p50_ms"] <= (self.p50_ms or float("inf"))
-            and counted["p99_ms"] <= (self.p99_ms or float("inf"))
-            and silence < (self.silence_ms or float("inf"))
-        )
-
 
 WORKLOADS = [
-    Workload("1x100000", 1, 100_000, per_s=100_000),
-    Workload("100x20000", 100, 20_000, per_s=600_000),
-    Workload("1000x2000", 1000, 2_000, per_s=500_000),
-    Workload("100x1000ps", 100, 10_000, 1000, p50_ms=20, p99_ms=60),
-    Workload("1000x50ps", 1000, 500, 50, p50_ms=100, p99_ms=250),
-    Workload("20x100ps", 20, 1_000, 100, p50_ms=8, p99_ms=15, silence_ms=2000),
+    Workload("1x100000", 1, 100_000, promised=Goal(100_000), reach=Goal(150_000)),
+    Workload("100x20000", 100, 20_000, promised=Goal(600_000), reach=Goal(850_000)),
+    Workload("1000x2000", 1000, 2_000, promised=Goal(500_000), reach=Goal(750_000)),
+    Workload("100x1000ps", 100, 10_000, 1000, Goal(p50_ms=20, p99_ms=60), Goal(p50_ms=8, p99_ms=20)),
+    Workload("1000x50ps", 1000, 500, 50, Goal(p50_ms=100, p99_ms=250), Goal(p50_ms=60, p99_ms=120)),
+    Workload("20x100ps", 20, 1_000, 100, Goal(p50_ms=8, p99_ms=15, silence_ms=2000)),
     Workload("10000x1ps", 10_000, 20, 1, size=1024),
     Workload("100B", 100, 20_000, size=100),
     Workload("1KB", 100, 10_000, size=1024),
@@ -74,6 +85,8 @@ WORKLOADS = [
     Workload("100-topics", 100, 10_000, 1000, topics=100),
     Workload("1000-topics", 100, 10_000, 1000, topics=1000),
 ]
+BLOCKS = {"benchmark": WORKLOADS[:6], "shapes": WORKLOADS[6:]}
+"""Which workloads stand in which block of the page."""
 
 
 def continuous(counted: dict[str, Any]) -> bool:
