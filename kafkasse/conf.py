@@ -82,7 +82,7 @@ class Settings:
     @property
     def KAFKASSE_CATCH_UP_RATE(self) -> int:
         """How fast one process lets clients catch up that come at the same time, in bytes per second; 0: at once."""
-        return getattr(settings, "KAFKASSE_CATCH_UP_RATE", 150_000_000)
+        return getattr(settings, "KAFKASSE_CATCH_UP_RATE", 120_000_000)
 
     @property
     def KAFKASSE_SEALED_ANSWERS(self) -> bool | None:
