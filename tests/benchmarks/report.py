@@ -76,7 +76,7 @@ def _median(runs: list[Run]) -> Run:
     middle = by_speed[len(runs) // 2]
     worst = {
         name: max((run.counted[name] or 0) for run in runs)
-        for name in ("missing", "repeated", "lost", "failed")
+        for name in ("missing", "repeated", "lost", "out_of_order", "failed")
     }
     return replace(middle, counted={**middle.counted, **worst})
 
