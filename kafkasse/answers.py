@@ -39,7 +39,10 @@ It comes for ten links in a second, each for up to a hundred clients, and keeps 
 sent meanwhile (`updateLimiter` in Pushpin's engine.cpp).  By one link, a hundred would ask for their pages at once.
 """
 PAUSE_SECONDS = 1
-"""How long the proxy waits between the pages of those who have waited: a page is taken by then, but for the slow."""
+"""How long the proxy waits between the pages of those who have waited, at the most: it has one timer for all by a link.
+
+By then a page is taken, mostly, but for the slow.
+"""
 
 
 def written(stream: Stream, body: str) -> str:
@@ -72,7 +75,7 @@ def opened(
 def paused(
     request: HttpRequest, stream: Stream, positions: Mapping[Key, int], left: int, body: str, *, sealed: bool
 ) -> HttpResponseBase:
-    """Return a page for those who have waited; the proxy is to come for the next one when its last bytes should have been taken.
+    """Return a page for those who have waited; the proxy is to come for the next one a moment later.
 
     In a crowd, requests fail.  Those for clients that still take bytes would be made twice (docs/adr/0011-keep-alive-by-refills.md).
     """

@@ -1,8 +1,7 @@
 """Measures the whole chain, side by side with others: `scripts/bench [--block NAME] [--chain NAME] [--markdown FILE]`.
 
-Real Kafka, relay, Django, real Pushpin and many clients.  Each run has fresh processes, except for the broker.  All of it
-takes some forty minutes, and the block `benchmark` a third of that; with `--repeat 3` three times as long.  Ends with 1
-when a record was lost, repeated or out of order on the way through this project; slowness is shown, not punished.
+Real Kafka, relay, Django, real Pushpin and many clients.  Each run has fresh processes, except for the broker.  The
+block `benchmark` takes a quarter of an hour, `shapes` longer; with `--repeat 3` three times as long.  Ends with 1 when a record was lost, repeated or out of order on the way through this project; slowness is shown, not punished.
 """
 
 import argparse
