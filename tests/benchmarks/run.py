@@ -1,7 +1,8 @@
 """Measures the whole chain, side by side with others: `scripts/bench [--block NAME] [--chain NAME] [--markdown FILE]`.
 
 Real Kafka, relay, Django, real Pushpin and many clients.  Each run has fresh processes, except for the broker.  The
-block `benchmark` takes a quarter of an hour, `shapes` longer; with `--repeat 3` three times as long.  Ends with 1 when a record was lost, repeated or out of order on the way through this project; slowness is shown, not punished.
+block `benchmark` takes a quarter of an hour, `shapes` longer; with `--repeat 3` three times as long.  Ends with 1 when a
+record was lost, repeated or out of order on the way through this project; slowness is shown, not punished.
 """
 
 import argparse
