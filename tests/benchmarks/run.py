@@ -219,13 +219,11 @@ def main() -> int:
     """Run, print and write; return the exit code."""
     asked = options()
     runs = run_all(asked)
-    by_block = {
-        block: [run for run in medians(runs) if run.workload in workloads]
-        for block, workloads in BLOCKS.items()
-    }
-    shown = {block: each for block, each in by_block.items() if each}
-    for block, each in shown.items():
-        show(markdown(each), asked.markdown, block)
+    middle = medians(runs)
+    tables = {block: [run for run in middle if run.workload in BLOCKS[block]] for block in BLOCKS}
+    shown = {block: table for block, table in tables.items() if table}
+    for block, table in shown.items():
+        show(markdown(table), asked.markdown, block)
     if asked.chart:
         from tests.benchmarks.chart import draw  # noqa: PLC0415 - matplotlib is installed by scripts/bench alone
 

@@ -154,9 +154,11 @@ class Clients:
 
     def _add(self, load: Load, came: float, got: Mapping[str, Any]) -> None:
         self.crews += 1
+        left = time.monotonic() - self._began
         self.came_back += got["closed"]
         if got["closed"]:
-            print(f"{time.strftime('%H:%M:%S')} sent away: {got['closed']} of {load.path}", file=sys.stderr)
+            told = f"{got['closed']} of {load.path} were sent away in the {left - came:.0f} s before"
+            print(f"{time.strftime('%H:%M:%S')}: {told}", file=sys.stderr)
         self.counted["delivered"] += got["delivered"]
         wrong = {name: got[name] for name in COUNTED} | {
             "resets": got["notices"].get("stream-reset", 0),
@@ -165,7 +167,6 @@ class Clients:
         }
         self.counted.update(wrong)
         if any(wrong.values()):
-            left = time.monotonic() - self._began
             asked = f"{load.path} {load.header}".strip()
             seen = {name: count for name, count in wrong.items() if count}
             self.wrong.append(f"{asked}, from {came:.0f} s to {left:.0f} s: {seen}\n  {dict(got)}")

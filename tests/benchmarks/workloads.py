@@ -68,13 +68,15 @@ class Workload:
         return not self.rate
 
 
-WORKLOADS = [
+MAIN = [
     Workload("1x100000", 1, 100_000, promised=Goal(100_000), reach=Goal(150_000)),
     Workload("100x20000", 100, 20_000, promised=Goal(600_000), reach=Goal(850_000)),
     Workload("1000x2000", 1000, 2_000, promised=Goal(500_000), reach=Goal(750_000)),
     Workload("100x1000ps", 100, 10_000, 1000, Goal(p50_ms=20, p99_ms=60), Goal(p50_ms=8, p99_ms=20)),
     Workload("1000x50ps", 1000, 500, 50, Goal(p50_ms=100, p99_ms=250), Goal(p50_ms=60, p99_ms=120)),
     Workload("20x100ps", 20, 1_000, 100, Goal(p50_ms=8, p99_ms=15, silence_ms=2000)),
+]
+SHAPES = [
     Workload("10000x1ps", 10_000, 20, 1, size=1024),
     Workload("100B", 100, 20_000, size=100),
     Workload("1KB", 100, 10_000, size=1024),
@@ -85,7 +87,7 @@ WORKLOADS = [
     Workload("100-topics", 100, 10_000, 1000, topics=100),
     Workload("1000-topics", 100, 10_000, 1000, topics=1000),
 ]
-BLOCKS = {"benchmark": WORKLOADS[:6], "shapes": WORKLOADS[6:]}
+BLOCKS = {"benchmark": MAIN, "shapes": SHAPES}
 """Which workloads stand in which block of the page."""
 
 

@@ -157,40 +157,45 @@ def test_catch_up_of_a_crowd_waits_in_a_hold_on_nothing(cluster, topic, monkeypa
     assert places(again.records()) == {0: list(range(100))}
 
 
-def test_catch_up_of_a_crowd_whose_places_differ_has_few_links(cluster, topic, settings, monkeypatch):
-    """The proxy comes for ten links in a second; pages are shared by some of those who are at the same place."""
+@pytest.fixture
+def crowded(cluster, topic, settings, monkeypatch):
+    """Return a topic with many small pages before its end, where whoever comes has to wait."""
     monkeypatch.setattr("kafkasse.views.intake", FullIntake)
     monkeypatch.setattr("kafkasse.answers.JOIN_BYTES", 5000)
     settings.KAFKASSE_PAGE_BYTES = 20_000
     cluster.create_topic(topic, 1)
     cluster.write(topic, numbered(1, 200, 1000))
     cluster.commit(topic, {0: 200})
+    return topic
+
+
+def after(waits):
+    """Return what the proxy gets when it comes for a client that has waited."""
+    return ask(waits.link, Grip_Last=f"~; last-id={waits.places['~']}")
+
+
+def test_catch_up_of_a_crowd_whose_places_differ_has_few_links(crowded):
+    """The proxy comes for ten links in a second; pages are shared by some of those who are at the same place."""
     lanes, links = set(), set()
     for at in range(60):
-        waits = ask(f"/events/{topic}/", Last_Event_ID=event_id(topic, {0: at}))
+        waits = ask(f"/events/{crowded}/", Last_Event_ID=event_id(crowded, {0: at}))
         (place,) = waits.places.values()
-        assert place.startswith(f"{event_id(topic, {0: at})}_l")
+        assert place.startswith(f"{event_id(crowded, {0: at})}_l")
         lanes.add(place.rpartition("_")[2])
         links.add(waits.link)
-        page = ask(waits.link, Grip_Last=f"~; last-id={place}")
+        page = after(waits)
         assert page.events[0].data.startswith(f"0/{at} ")
         assert page.places["~"].rpartition("_")[2] == place.rpartition("_")[2]
     assert len(links) == 4
     assert len(lanes) > 8
 
 
-def test_pages_of_a_crowd_come_with_pauses(cluster, topic, settings, monkeypatch):
+def test_pages_of_a_crowd_come_with_pauses(crowded):
     """A request that fails while its client still takes the page before would be made twice, and the next page sent twice."""
-    monkeypatch.setattr("kafkasse.views.intake", FullIntake)
-    monkeypatch.setattr("kafkasse.answers.JOIN_BYTES", 5000)
-    settings.KAFKASSE_PAGE_BYTES = 20_000
-    cluster.create_topic(topic, 1)
-    cluster.write(topic, numbered(1, 200, 1000))
-    cluster.commit(topic, {0: 200})
-    answer = ask(f"/events/{topic}/", Last_Event_ID=event_id(topic, {0: 0}))
+    answer = ask(f"/events/{crowded}/", Last_Event_ID=event_id(crowded, {0: 0}))
     lane, answers = answer.places["~"].rpartition("_")[2], [answer]
     while "~" in answer.places and len(answers) < 20:
-        answer = ask(answer.link, Grip_Last=f"~; last-id={answer.places['~']}")
+        answer = after(answer)
         answers.append(answer)
     *pages, held = answers
     assert [page.timeout for page in pages] == [7] + [1] * (len(pages) - 1)
@@ -203,18 +208,12 @@ def test_pages_of_a_crowd_come_with_pauses(cluster, topic, settings, monkeypatch
     assert len(records) == held.positions[0] > 190
 
 
-def test_pages_of_a_replay_that_came_in_a_crowd_come_without_pauses(cluster, topic, settings, monkeypatch):
+def test_pages_of_a_replay_that_came_in_a_crowd_come_without_pauses(crowded, monkeypatch):
     """It would never end: a page a second.  It gives way in another manner, which the proxy's answers tell."""
-    monkeypatch.setattr("kafkasse.views.intake", FullIntake)
     monkeypatch.setattr("kafkasse.views.NEAR_BYTES", 50_000)
-    settings.KAFKASSE_PAGE_BYTES = 20_000
-    cluster.create_topic(topic, 1)
-    cluster.write(topic, numbered(1, 100, 1000))
-    cluster.commit(topic, {0: 100})
-    waits = ask(f"/events/{topic}/", Last_Event_ID=event_id(topic, {0: 0}))
-    page = ask(waits.link, Grip_Last=f"~; last-id={waits.places['~']}")
+    page = after(ask(f"/events/{crowded}/", Last_Event_ID=event_id(crowded, {0: 0})))
     assert not page.holds
-    assert page.link.startswith(f"/next/events/{topic}/")
+    assert page.link.startswith(f"/next/events/{crowded}/")
 
 
 def test_begin_without_a_place_is_a_stream_like_any(cluster, topic, keyed):
