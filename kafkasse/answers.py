@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from kafkasse import grip, sse
 from kafkasse.conf import conf
-from kafkasse.stream import LANES, Stream
+from kafkasse.stream import GROUPS, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ JOIN_BYTES = 200_000
 """How much may be left to a refill, whose every byte the proxy looks at; what is more goes as another page before it."""
 MISSING_SECONDS = 8
 """When it asks again at the latest for a client of a topic that did not exist: should the relay's hint come too soon."""
-LANES_PER_SECOND = 12
+GROUPS_PER_SECOND = 12
 """In how many lanes those are who have waited and are due in the same second: some twenty at a time then share a page."""
 WAITING_LINKS = 4
 """By how many links the proxy comes for those who wait.
@@ -68,7 +68,7 @@ def opened(
     if not seconds:
         return next_page(stream, positions, left, body, sealed=stream.sealed)
     due = int(time.time()) + seconds
-    lane = (due * LANES_PER_SECOND + random.randrange(LANES_PER_SECOND)) % LANES  # noqa: S311 - a lane is no secret
+    lane = (due * GROUPS_PER_SECOND + random.randrange(GROUPS_PER_SECOND)) % GROUPS  # noqa: S311 - a lane is no secret
     return _wait(request, stream.in_lane(lane), positions, left, body, seconds=seconds)
 
 
@@ -98,8 +98,6 @@ def next_link(stream: Stream, positions: Mapping[Key, int], left: int, *, sealed
     stream = stream.held_by(()).sealed_if(sealed)
     if left <= JOIN_BYTES:
         stream = stream.in_lane(None)
-    elif stream.lane is None:
-        stream = stream.in_lane(random.randrange(LANES))  # noqa: S311 - a lane is no secret
     return link("follow", stream, stream.event_id(positions))
 
 

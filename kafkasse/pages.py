@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kafkasse import deadline, history, replay
@@ -22,7 +22,7 @@ from kafkasse.once import Once
 from kafkasse.positions import lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from kafkasse.history import Page
     from kafkasse.stream import Stream
@@ -37,9 +37,13 @@ SHARED_BYTES = 190_000
 FAST_BYTES = 500_000
 """A topic that brings more in a second is read in long pages all the same: in small ones, nobody would catch up with it."""
 MANY_RECORDS = 1000
-"""A page with more of them is sent as it is: many clients would ask for its small ones at the same time."""
+"""A page with more of them goes to a client alone as it is: each page is a request."""
 FRAME = len("event: message\nid: \ndata: \n\n")
 """What an event has besides its value and its id, in bytes; what is too much of a page is cut off from its text."""
+BURST_RECORDS = 200
+"""Fewer records than that count as those of a second, if they came in less: a burst says nothing of the topic."""
+SHORTEST = 0.1
+"""In how many seconds more of them came, at the least; Kafka's times are in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +97,10 @@ class Pages:
     ) -> Written:
         """Return the page from `start` up to `stop`, or as far as the settings let one go.
 
-        One that is `shared` is what the proxy passes on to many clients at once: a small one, if that is enough.
+        One that is `shared` is what the proxy may pass on to many clients at once: a small one, if that is enough.
         Raises as `read` does.
         """
-        place = (tuple(stream.tags.items()), stream.partition, tuple(start.items()), shared)
+        place = _place(stream, start, shared=shared)
         while True:
             with self._lock:
                 entry = self._kept.get(place)
@@ -110,23 +114,35 @@ class Pages:
             entry = _awaited(other)
             if entry.fits(stop, self._clock()):
                 return entry.page
-        return self._read(mine, place, lambda: _written(stream, start, stop, shared=shared), stop)
+        return self._read(mine, stream, start, stop, shared=shared)
 
     def _read(
-        self, mine: Future[_Entry], place: Place, read: Callable[[], Written], stop: Mapping[Key, int]
+        self,
+        mine: Future[_Entry],
+        stream: Stream,
+        start: Mapping[Key, int],
+        stop: Mapping[Key, int],
+        *,
+        shared: bool,
     ) -> Written:
+        place = _place(stream, start, shared=shared)
         try:
-            entry = _Entry(read(), stop, self._clock() + SECONDS)
+            parts = [*_written(stream, start, stop, shared=shared)]
         except BaseException as error:
             with self._lock:
                 del self._reading[place]
             mine.set_exception(error)
             raise
+        until = self._clock() + SECONDS
+        entries = [_Entry(page, stop, until) for page in parts]
+        # Who asks for the first of them asks for the others next.
+        places = [place, *(_place(stream, page.positions, shared=shared) for page in parts[:-1])]
         with self._lock:
             del self._reading[place]
-            self._keep(place, entry)
-        mine.set_result(entry)
-        return entry.page
+            for at, entry in reversed([*zip(places, entries, strict=True)]):
+                self._keep(at, entry)
+        mine.set_result(entries[0])
+        return parts[0]
 
     def _keep(self, place: Place, entry: _Entry) -> None:
         if old := self._kept.pop(place, None):
@@ -136,6 +152,10 @@ class Pages:
         while self._size > self._max_bytes:
             _place, oldest = self._kept.popitem(last=False)
             self._size -= _size(oldest)
+
+
+def _place(stream: Stream, start: Mapping[Key, int], *, shared: bool) -> Place:
+    return tuple(stream.tags.items()), stream.partition, tuple(sorted(start.items())), shared
 
 
 def _awaited(other: Future[_Entry]) -> _Entry:
@@ -150,15 +170,28 @@ def _size(entry: _Entry) -> int:
     return sys.getsizeof(entry.page.body) + 200 * len(entry.page.positions)
 
 
-def _written(stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], *, shared: bool) -> Written:
+def _written(
+    stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], *, shared: bool
+) -> Iterator[Written]:
+    """Read what one page may bring, and yield it as one, or as the several small ones that it is to be."""
     frame = FRAME + len(stream.event_id(start))
     page = read(stream, start, stop, conf.KAFKASSE_PAGE_BYTES, frame=frame)
-    # As text, base64 for one, records may be longer than they are.
-    events = replay.events(stream, start, page, conf.KAFKASSE_PAGE_BYTES)
-    if shared and len(events.text) > SHARED_BYTES and _asked_for_seldom(page, len(events.text)):
-        events = replay.events(stream, start, page, SHARED_BYTES)
-    complete = page.complete and events.positions == page.positions
-    return Written(events.text, events.positions, complete, events.records, bool(page.lost))
+    is_small = _is_small(page, shared=shared)
+    most = min(SHARED_BYTES, conf.KAFKASSE_PAGE_BYTES) if is_small else conf.KAFKASSE_PAGE_BYTES
+    is_first = True
+    while True:
+        # As text, base64 for one, records may be longer than they are.
+        events = replay.events(stream, start, page, most)
+        is_last = events.records == len(page.records)
+        # A rest that is no page of its own is read again, with what follows.
+        if is_first or not is_last or page.complete:
+            yield Written(
+                events.text, events.positions, page.complete and is_last, events.records, bool(page.lost)
+            )
+        if is_last or not is_small:
+            return
+        is_first = False
+        start, page = events.positions, replace(page, records=page.records[events.records :], lost={})
 
 
 def read(
@@ -174,15 +207,16 @@ def read(
     return page
 
 
-def _asked_for_seldom(page: Page, size: int) -> bool:
-    """Say whether there would be few requests if `page`, of `size` bytes, were sent in small ones.
+def _is_small(page: Page, *, shared: bool) -> bool:
+    """Say whether `page` is to be sent in parts that nobody waits for, each of them a request.
 
-    There would be many where a topic is fast, or has many records. Some large records at the same moment do not make a
-    topic fast: what comes together counts as if it had come in a second.
+    Not that of a fast topic, as the times of its records tell; nor one of many records, unless it is `shared`.
     """
     times = [record.time for record in page.records]
     seconds = (max(times, default=0) - min(times, default=0)) / 1000
-    return len(times) <= MANY_RECORDS and size <= FAST_BYTES * max(seconds, 1.0)
+    shortest = 1.0 if len(times) < BURST_RECORDS else SHORTEST
+    is_fast = page.size > FAST_BYTES * max(seconds, shortest)
+    return not is_fast and (shared or len(times) <= MANY_RECORDS)
 
 
 @Once

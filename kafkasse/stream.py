@@ -7,7 +7,7 @@ Pure.  What is not usual of a stream stands in the paths of its next links, so t
           | "u" time           up to this time, which is to come; milliseconds since the epoch
           | "e" cursor         up to these positions
           | "h" seconds        a heartbeat after so many seconds without anything else
-          | "l" lane           of those who replay the same, who is asked for together
+          | "l" lane           who replays alone, or of a crowd who is asked for together
           | "w"                held by one channel for the whole topic
           | "s"                sealed: the proxy's filter works on the answer (`sse.sealed`)
 
@@ -31,16 +31,19 @@ if TYPE_CHECKING:
 
     Named: TypeAlias = Mapping[str, tuple[str, Mapping[int, int]]]
 
-LANES = 36
-"""Into how many lanes those who replay are parted: the proxy sends a page at once to all in a lane who are at the same place."""
+GROUPS = 36
+"""In how many lanes those of a crowd are: the proxy sends a page at once to all in a lane who are at the same place."""
+LANES = 36**8
+"""How many lanes there are: so many that each of the others who replay has one of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
     """A stream of `topics`: of one `partition`, or all; `until` a time to come, or up to the positions `end`.
 
-    `heartbeat` is in seconds, None for the usual.  Those who replay are in one `lane` of several, others in none.  Those who
-    are held by one channel for the `whole` topic have other items, and links, than those with a channel for each partition.
+    `heartbeat` is in seconds, None for the usual.  Who replays is in a `lane`, alone or with some of a crowd, others are in
+    none.  Those who are held by one channel for the `whole` topic have other items, and links, than those with a channel for
+    each partition.
     `sealed` is what the proxy has been told to filter: the answer to a link that says so, since the answer before said it.
     `tags` are those of the topics, once Kafka has been asked.  Positions are by topic and partition.
     """
@@ -131,6 +134,11 @@ class Stream:
                 named[topic] = (tag, positions)
                 free = [each for each in free if each != topic]
         return named
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the proxy may send an answer to several clients at once, if they are at the same place."""
+        return self.lane is None or self.lane < GROUPS
 
     def terms(self) -> str:
         """Return what stands in the paths of next links, or nothing for a whole and endless stream."""

@@ -2,11 +2,13 @@
 
 A page of a megabyte costs the proxy as much as thousands of live events, and fifty clients ask for the next one as soon as
 they have one.  So pages are let go one after another, at a distance that grows with the time that the proxy takes to answer
-a question: that is how long a live event would have waited.
+a question: that is how long a live event would have waited.  A page may say how long it waits at the most: a replay that goes
+on more slowly than its topic grows would have no end (docs/adr/0031-who-comes-back-soon-reads-the-same-pages.md).
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from itertools import cycle
@@ -50,8 +52,8 @@ class Turns:
         self._free = clock()
         self._waiting = 0
 
-    def take(self, size: int) -> bool:
-        """Wait until a page of `size` bytes may go; return False, at once, where too many wait already."""
+    def take(self, size: int, longest: float = math.inf) -> bool:
+        """Wait until a page of `size` bytes may go, `longest` seconds at the most; return False, at once, where too many wait."""
         if not self._rest:
             return True
         with self._lock:
@@ -59,8 +61,9 @@ class Turns:
                 return False
             self._waiting += 1
             now = self._clock()
-            begin = max(self._free, now)
-            self._free = begin + min(SLOWEST, self._rest * self._answer) * size / MEGABYTE
+            begin = min(max(self._free, now), now + longest)
+            end = begin + min(SLOWEST, self._rest * self._answer) * size / MEGABYTE
+            self._free = max(self._free, end)
         try:
             self._sleep(begin - now)
             took = self._ask()

@@ -14,7 +14,9 @@ It filters what it gets for these if the answer before said so, which their link
 from __future__ import annotations
 
 import logging
+import random
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -44,8 +46,9 @@ from kafkasse.exceptions import (
 )
 from kafkasse.guard import RETRYABLE, readable, why
 from kafkasse.intake import intake
+from kafkasse.milestones import milestones
 from kafkasse.start import Now
-from kafkasse.stream import with_terms
+from kafkasse.stream import GROUPS, LANES, with_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +67,8 @@ FIRST_HOLD_BYTES = 60_000
 """The largest body of a first answer that holds: the proxy refuses one of 100,000 bytes."""
 NEAR_BYTES = 5_000_000
 """Who has no more than this before it is coming back, not replaying, and waits for nobody: else it might fall behind again."""
+CATCHING_UP = 4
+"""How many times as fast as its topics grow a replay's turns let it go on, however much there is to give way to."""
 STALE_SECONDS = 0.1
 """How long a commit may take, once its item has been published."""
 LOOK_SECONDS = 0.01
@@ -109,6 +114,7 @@ def _stream(
     request: HttpRequest, stream: Stream, start: Start, known: Known, *, comes_back: bool
 ) -> HttpResponseBase:
     """Return the first answer of a stream: the end, the hold, a page, or in a crowd the wait for it."""
+    stream = stream.in_lane(random.randrange(GROUPS, LANES))  # noqa: S311 - a lane is no secret
     page, left = _page(stream, start, known)
     opening = replay.opening(stream, start)
     body = opening + page.body
@@ -239,10 +245,12 @@ def _page_at(
     if page.complete and len(page.body) <= answers.JOIN_BYTES and not (start.resets or page.breaks):
         held = answers.held(request, stream, known)
         return answers.hold(request, held, known, start.positions, "", timeout=AT_ONCE)
-    if left > NEAR_BYTES and not turns.turns().take(len(body)):
+    longest = milestones().seconds((stream.topics, stream.partition), page.records) / CATCHING_UP
+    if left > NEAR_BYTES and not turns.turns().take(len(body), longest):
         return grip.stream(sse.retry_with_jitter())
+    pauses = pauses and left <= NEAR_BYTES and longest > answers.PAUSE_SECONDS
     sealed, sent = grip.is_far(request), answers.written(stream, body)
-    if pauses and left <= NEAR_BYTES:
+    if pauses:
         return answers.paused(request, stream, page.positions, left, sent, sealed=sealed)
     return answers.next_page(stream, page.positions, left, sent, sealed=sealed)
 
@@ -256,9 +264,11 @@ def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:
 
 def _page(stream: Stream, start: Start, known: Known) -> tuple[Written, int]:
     """Return what follows `start`, as clients may share it, and about how many bytes follow that."""
-    stop = _stop(stream, start, known)
-    page = pages.pages().page(stream, start.positions, stop, shared=True)
-    return page, page.left(stop)
+    which, stop = (stream.topics, stream.partition), _stop(stream, start, known)
+    milestones().passed(which, known.positions)
+    first = milestones().next(which, start.positions, stop)
+    page = pages.pages().page(stream, start.positions, first, shared=stream.is_shared)
+    return (page if first == stop else replace(page, complete=False)), page.left(stop)
 
 
 def _stop(stream: Stream, start: Start, known: Known) -> dict[Key, int]:

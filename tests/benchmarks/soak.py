@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from tests.harness.processes import Process
 from tests.harness.stack import Options, Stack
 
 CREWS, CREW = 8, 25  # clients come and go by the crew
-STAYS = 10, 60  # seconds, the shortest and the longest
+STAYS = (10.0, 60.0)  # seconds, the shortest and the longest
 OLD = 10.0  # seconds of age of a cursor with which somebody comes back
 LAST = 1000  # records that somebody asks for
 NOTED = 5.0  # seconds from one look at the processes to the next
@@ -111,9 +111,12 @@ class Watch:
 class Clients:
     """Crews of clients that come, get what they came for, and go, until a time; what they counted is added up."""
 
-    def __init__(self, stack: Stack, topic: str, writer: NumberedWriter, until: float) -> None:
+    def __init__(
+        self, stack: Stack, topic: str, writer: NumberedWriter, stays: Sequence[float], until: float
+    ) -> None:
         """Nobody comes yet."""
         self._stack, self._topic, self._writer, self._until = stack, topic, writer, until
+        self._stays = stays
         self._rate, self._began = writer.rate, time.monotonic()
         self._topic_id = stack.kafka.topic_id(topic)
         self._chance = random.Random(0)  # noqa: S311 - to be repeated
@@ -142,7 +145,7 @@ class Clients:
         try:
             while time.monotonic() < self._until and not self.broken.is_set():
                 with self._lock:
-                    load = next(self._kinds)(self._chance.uniform(*STAYS))
+                    load = next(self._kinds)(self._chance.uniform(*self._stays))
                 came = time.monotonic() - self._began
                 with Swarm(load) as swarm:
                     got = swarm.result()
@@ -202,7 +205,7 @@ class Clients:
         return {p: max(0, last + 1 - behind) for p, last in self._writer.acknowledged.copy().items()}
 
 
-def soak(minutes: float, rate: float, folder: Path) -> tuple[Watch, Clients]:
+def soak(minutes: float, rate: float, stays: Sequence[float], folder: Path) -> tuple[Watch, Clients]:
     """Run everything for so long, with so many records a second."""
     with KafkaBroker(folder / "kafka") as kafka:
         topic = kafka.create_topic()
@@ -213,7 +216,7 @@ def soak(minutes: float, rate: float, folder: Path) -> tuple[Watch, Clients]:
             writer.wait_total(int(OLD * rate), 60)
             began = time.monotonic()
             end = began + 60 * minutes
-            clients = Clients(stack, topic, writer, end)
+            clients = Clients(stack, topic, writer, stays, end)
             watch = Watch(stack, kafka.process, began + 60 * minutes * SETTLING, end)
             clients.start()
             try:
@@ -239,10 +242,18 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=2000, help="records a second; each goes to 200 clients")
+    parser.add_argument(
+        "--stays",
+        type=float,
+        nargs=2,
+        metavar=("SHORTEST", "LONGEST"),
+        default=STAYS,
+        help="seconds for which clients stay: the shorter, the more come back",
+    )
     add_markdown(parser)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kafkasse-soak-") as folder:
-        watch, clients = soak(asked.minutes, asked.rate, Path(folder))
+        watch, clients = soak(asked.minutes, asked.rate, asked.stays, Path(folder))
     if clients.failed:
         raise clients.failed[0]
     series = watch.series()
@@ -254,7 +265,11 @@ def main() -> int:
         f"sent away for a moment, and back: {clients.came_back:,}; Pushpin ended, and was started again: {watch.restarts}; "
         f"wrong: {wrong or 'nothing'}; growing: {', '.join(grown) or 'nothing'}."
     )
-    head = f"{machine()}. {asked.minutes:g} minutes at {asked.rate:,.0f} records/s, {CREWS * CREW} clients at a time.\n"
+    shortest, longest = asked.stays
+    head = (
+        f"{machine()}. {asked.minutes:g} minutes at {asked.rate:,.0f} records/s, {CREWS * CREW} clients at a time, "
+        f"for {shortest:g} to {longest:g} seconds.\n"
+    )
     rows = [each.row(name) for name, each in series.items()]
     text = "\n".join([head, HEAD, *rows, f"\n{told}\n"])
     show(text, asked.markdown, "soak")

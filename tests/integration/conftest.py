@@ -4,13 +4,13 @@ import itertools
 
 import pytest
 
-from kafkasse import direct, history, pages, positions, turns
+from kafkasse import direct, history, milestones, pages, positions, turns
 from tests.harness.mock_kafka import MockKafka
 
 _numbers = itertools.count()
 # As they are, whatever a test puts in their place.
 LOOKUP = positions.lookup
-OTHERS = history.readers, pages.pages, direct._places, turns.turns  # noqa: SLF001
+OTHERS = history.readers, pages.pages, direct._places, turns.turns, milestones.milestones  # noqa: SLF001
 
 
 @pytest.fixture(scope="session")

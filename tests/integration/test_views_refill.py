@@ -1,6 +1,7 @@
 """The chain: pages, refills and holds, followed to the end as a proxy follows them; every record once, in order."""
 
 import json
+import math
 import random
 import re
 import time
@@ -8,11 +9,13 @@ import time
 import jwt
 import pytest
 
-from kafkasse import cursor, grip, pages
+from kafkasse import cursor, grip, history, pages
 from kafkasse.exceptions import TopicChangedError
+from kafkasse.milestones import Milestones
 from kafkasse.stream import Stream
 from kafkasse.topics import QUIET, control_channel
 from relay import chunks
+from tests.fakes import ManualClock
 from tests.harness.cursors import chained, channels_of, event_id, positions_of
 from tests.kafkasse.fakes import FullIntake, build_id_filter
 from tests.kafkasse.grip_proxy import MARK, GripProxy, ask
@@ -216,6 +219,61 @@ def test_pages_of_a_replay_that_came_in_a_crowd_come_without_pauses(crowded, mon
     assert page.link.startswith(f"/next/events/{crowded}/")
 
 
+def test_pages_of_a_crowd_come_without_pauses_where_the_topic_is_fast(crowded, growing):
+    """With a page a second it would fall behind."""
+    growing(crowded, 20)
+    page = after(ask(f"/events/{crowded}/", Last_Event_ID=event_id(crowded, {0: 0})))
+    assert not page.holds
+    assert page.link.startswith(f"/next/events/{crowded}/")
+
+
+@pytest.fixture
+def growing(monkeypatch):
+    """Return a function that has a topic of one partition grow by so many records a second, as look-ups tell."""
+
+    def grow(topic, speed, begin=0):
+        clock = ManualClock()
+        found = Milestones(clock)
+        monkeypatch.setattr("kafkasse.milestones.RECORDS", 0)
+        monkeypatch.setattr("kafkasse.views.milestones", lambda: found)
+        for second in range(5):
+            found.passed(((topic,), None), {(topic, 0): begin + speed * second})
+            clock.advance(1)
+
+    return grow
+
+
+def test_pages_of_clients_at_different_places_end_at_the_same(cluster, topic, growing):
+    """From there on, they are read and written once for all."""
+    cluster.create_topic(topic, 1)
+    cluster.write(topic, numbered(1, 500, 1000))
+    cluster.commit(topic, {0: 500})
+    growing(topic, 100, begin=100)
+    for place, milestone in ((0, 100), (99, 100), (100, 200), (101, 200), (399, 400)):
+        proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: place}))
+        first = proxy.answers[0]
+        assert first.link.split("/")[4] == event_id(topic, {0: milestone})
+        assert places(proxy.records()) == {0: [*range(place, 500)]}
+
+
+def test_replay_waits_for_its_turn_no_longer_than_the_topic_takes_to_grow_by_a_quarter_of_the_page(
+    cluster, topic, settings, monkeypatch, growing
+):
+    """Else it would never come to the end, however long it goes on."""
+    full = FullTurns()
+    monkeypatch.setattr("kafkasse.turns.turns", lambda: full)
+    monkeypatch.setattr("kafkasse.views.NEAR_BYTES", 10_000)
+    settings.KAFKASSE_PAGE_BYTES = 20_000
+    cluster.create_topic(topic, 1)
+    cluster.write(topic, numbered(1, 200, 1000))
+    cluster.commit(topic, {0: 200})
+    path = f"/next/events/{topic}/{event_id(topic, {0: 0})}/"
+    ask(path)
+    growing(topic, 40, begin=40)
+    ask(path)
+    assert full.longest == [math.inf, pytest.approx(18 / (160 / 5) / 4)]
+
+
 def test_begin_without_a_place_is_a_stream_like_any(cluster, topic, keyed):
     """Whoever asks for it by itself, or says where it waited without the proxy's signature, learns nothing by it."""
     cluster.create_topic(topic, 1)
@@ -263,8 +321,12 @@ def test_catch_up_of_a_replay_takes_the_time_of_one_that_comes_back(cluster, top
 class FullTurns:
     """Turns for which too many wait already."""
 
-    def take(self, _size):
+    def __init__(self):
+        self.longest = []
+
+    def take(self, _size, longest):
         """Refuse."""
+        self.longest.append(longest)
         return False
 
 
@@ -274,11 +336,12 @@ class FullTurns:
         (9_000, 100, 60, 190_000),
         (70_000, 4, 0, 190_000),
         (9_000, 100, 0, 1_000_000),
-        (400, 2250, 60, 1_000_000),
+        (400, 2250, 60, 190_000),
+        (400, 2250, 1, 1_000_000),
     ],
-    ids=["few and slow", "a burst", "fast", "many"],
+    ids=["few and slow", "a burst", "fast", "many and slow", "many and fast"],
 )
-def test_refill_of_few_large_records_comes_in_small_pages(cluster, topic, size, count, seconds, most):
+def test_refill_of_a_slow_topic_comes_in_small_pages(cluster, topic, size, count, seconds, most):
     """The proxy reads no further for those who share a longer answer when the slowest of them goes."""
     now = int(time.time() * 1000)
     cluster.create_topic(topic, 1)
@@ -294,8 +357,29 @@ def test_refill_of_few_large_records_comes_in_small_pages(cluster, topic, size, 
     assert most / 2 < largest <= most
 
 
-def test_catch_up_pages_are_asked_for_lane_by_lane(cluster, topic, settings, monkeypatch):
-    """A page goes to all who ask for it at once, and they shall not be too many.
+def test_small_pages_are_read_as_one(cluster, topic, monkeypatch):
+    """Each is a request, but not each a read of Kafka."""
+    reads = []
+    read = history.page
+    monkeypatch.setattr(
+        "kafkasse.history.page", lambda *args, **more: reads.append(args) or read(*args, **more)
+    )
+    cluster.create_topic(topic, 1)
+    cluster.commit(topic, {0: 0})
+    proxy = GripProxy().open(topic)
+    for number in range(100):
+        cluster.write(topic, [(0, b"%d " % number + b"x" * 9000)], time=number * 600)
+    cluster.commit(topic, {0: 100})
+    proxy.refill()
+    assert [int(event.data.split()[0]) for event in proxy.records()] == list(range(100))
+    sizes = [len(answer.body) for answer in proxy.answers if answer.body.count(b"event: message")]
+    assert len(sizes) >= 5
+    assert max(sizes) <= 190_000
+    assert len(reads) <= 2
+
+
+def test_catch_up_pages_are_for_one_client_each(cluster, topic, settings, monkeypatch):
+    """A large page goes as fast as the slowest of those who share it, and no further when that one goes.
 
     Those for whom the hold comes next share that answer, and those who are held all.
     """
@@ -308,12 +392,12 @@ def test_catch_up_pages_are_asked_for_lane_by_lane(cluster, topic, settings, mon
     for _ in range(20):
         proxy = GripProxy().open(topic, Last_Event_ID=event_id(topic, {0: 0}))
         *pages_before, last = [answer for answer in proxy.answers if not answer.holds]
-        found = {re.search("/l([0-9a-z])/$", answer.link)[1] for answer in pages_before}
+        found = {re.search("/l([0-9a-z]+)/$", answer.link)[1] for answer in pages_before}
         assert len(found) == 1, "a replay stays in its lane"
+        assert not found & lanes, "and is alone there"
         lanes |= found
         assert last.link == f"/next/events/{topic}/{event_id(topic, {0: 1000})}/"
         assert {answer.link for answer in proxy.answers if answer.holds} == {f"/next/events/{topic}/s/"}
-    assert len(lanes) > 5
 
 
 def test_follow_behind_too_many_replays_is_told_to_come_back(cluster, topic, settings, monkeypatch):

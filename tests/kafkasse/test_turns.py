@@ -158,3 +158,14 @@ def test_turns_of_a_process_without_a_proxy_to_ask_let_everything_go(settings):
     turns.turns.forget()
     assert all(turns.turns().take(MB) for _ in range(3))
     turns.turns.forget()
+
+
+def test_take_waits_no_longer_than_it_may():
+    """However many go before, a replay is not to fall behind what it reads."""
+    proxy = Proxy(1)
+    found = proxy.settled()
+    found.take(2 * MB)
+    assert found.take(MB, SLOWEST / 10)
+    assert found.take(MB)
+    # The one that went before its turn took nobody else's.
+    assert proxy.slept == pytest.approx([0, SLOWEST / 10, 2 * SLOWEST - SLOWEST / 10])
