@@ -50,7 +50,8 @@ SHORTEST = 0.1
 class Written:
     """A page as text, and the positions that it leads to.
 
-    `complete` says that these are where it was to stop; `breaks` that something was gone from the log.
+    `complete` says that these are where it was to stop; `breaks` that something was gone from the log; `is_part` that what
+    follows has been read with it.
     """
 
     body: str
@@ -58,6 +59,7 @@ class Written:
     complete: bool
     records: int
     breaks: bool
+    is_part: bool = False
 
     def left(self, stop: Mapping[Key, int]) -> int:
         """Return about how many bytes there are from here to `stop`, if the records to come are like these."""
@@ -127,22 +129,23 @@ class Pages:
     ) -> Written:
         place = _place(stream, start, shared=shared)
         try:
-            parts = [*_written(stream, start, stop, shared=shared)]
+            *parts, last = _written(stream, start, stop, shared=shared)
         except BaseException as error:
             with self._lock:
                 del self._reading[place]
             mine.set_exception(error)
             raise
         until = self._clock() + SECONDS
-        entries = [_Entry(page, stop, until) for page in parts]
         # Who asks for the first of them asks for the others next.
-        places = [place, *(_place(stream, page.positions, shared=shared) for page in parts[:-1])]
+        places = [place, *(_place(stream, page.positions, shared=shared) for page in parts)]
+        written = [*(replace(page, is_part=True) for page in parts), last]
+        entries = [_Entry(page, stop, until) for page in written]
         with self._lock:
             del self._reading[place]
             for at, entry in reversed([*zip(places, entries, strict=True)]):
                 self._keep(at, entry)
         mine.set_result(entries[0])
-        return parts[0]
+        return written[0]
 
     def _keep(self, place: Place, entry: _Entry) -> None:
         if old := self._kept.pop(place, None):
@@ -185,9 +188,8 @@ def _written(
         is_last = events.records == len(page.records)
         # A rest that is no page of its own is read again, with what follows.
         if is_first or not is_last or page.complete:
-            yield Written(
-                events.text, events.positions, page.complete and is_last, events.records, bool(page.lost)
-            )
+            complete = page.complete and is_last
+            yield Written(events.text, events.positions, complete, events.records, bool(page.lost))
         if is_last or not is_small:
             return
         is_first = False

@@ -248,7 +248,7 @@ def _page_at(
     longest = milestones().seconds((stream.topics, stream.partition), page.records) / CATCHING_UP
     if left > NEAR_BYTES and not turns.turns().take(len(body), longest):
         return grip.stream(sse.retry_with_jitter())
-    pauses = pauses and left <= NEAR_BYTES and longest > answers.PAUSE_SECONDS
+    pauses = pauses and left <= NEAR_BYTES and longest > answers.PAUSE_SECONDS and not page.is_part
     sealed, sent = grip.is_far(request), answers.written(stream, body)
     if pauses:
         return answers.paused(request, stream, page.positions, left, sent, sealed=sealed)

@@ -227,6 +227,15 @@ def test_pages_of_a_crowd_come_without_pauses_where_the_topic_is_fast(crowded, g
     assert page.link.startswith(f"/next/events/{crowded}/")
 
 
+def test_small_pages_of_a_crowd_that_were_read_as_one_come_without_pauses(crowded, monkeypatch):
+    """They are taken at once."""
+    monkeypatch.setattr("kafkasse.pages.SHARED_BYTES", 5000)
+    page = after(ask(f"/events/{crowded}/", Last_Event_ID=event_id(crowded, {0: 0})))
+    assert not page.holds
+    assert len(page.body) <= 5000
+    assert page.link.startswith(f"/next/events/{crowded}/")
+
+
 @pytest.fixture
 def growing(monkeypatch):
     """Return a function that has a topic of one partition grow by so many records a second, as look-ups tell."""
