@@ -30,7 +30,7 @@ JOIN_BYTES = 200_000
 """How much may be left to a refill, whose every byte the proxy looks at; what is more goes as another page before it."""
 MISSING_SECONDS = 8
 """When it asks again at the latest for a client of a topic that did not exist: should the relay's hint come too soon."""
-GROUPS_PER_SECOND = 12
+GROUPS_PER_SECOND = 6
 """In how many lanes those are who have waited and are due in the same second: some twenty at a time then share a page."""
 WAITING_LINKS = 4
 """By how many links the proxy comes for those who wait.

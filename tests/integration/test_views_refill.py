@@ -190,7 +190,7 @@ def test_catch_up_of_a_crowd_whose_places_differ_has_few_links(crowded):
         assert page.events[0].data.startswith(f"0/{at} ")
         assert page.places["~"].rpartition("_")[2] == place.rpartition("_")[2]
     assert len(links) == 4
-    assert len(lanes) > 8
+    assert len(lanes) > 4
 
 
 def test_pages_of_a_crowd_come_with_pauses(crowded):
