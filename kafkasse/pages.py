@@ -116,18 +116,18 @@ class Pages:
             entry = _awaited(other)
             if entry.fits(stop, self._clock()):
                 return entry.page
-        return self._read(mine, stream, start, stop, shared=shared)
+        return self._read(mine, place, stream, start, stop, shared=shared)
 
     def _read(
         self,
         mine: Future[_Entry],
+        place: Place,
         stream: Stream,
         start: Mapping[Key, int],
         stop: Mapping[Key, int],
         *,
         shared: bool,
     ) -> Written:
-        place = _place(stream, start, shared=shared)
         try:
             *parts, last = _written(stream, start, stop, shared=shared)
         except BaseException as error:

@@ -36,16 +36,17 @@ def build_id_filter(content: str, vector: str = "") -> str:
 
 @dataclass
 class FullIntake:
-    """An intake of which another client has just taken seven seconds, of pages that are `sealed` or not."""
+    """An intake of which another client has just taken some `seconds`, of pages that are `sealed` or not."""
 
     sealed: bool = False
+    seconds: int = 7
     sizes: list[int] = field(default_factory=list)
 
     def delay(self, size: int, *, sealed: bool) -> int:
         """Take note of what a client has before it."""
         assert sealed == self.sealed
         self.sizes.append(size)
-        return 7
+        return self.seconds
 
 
 @dataclass
