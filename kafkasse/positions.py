@@ -25,7 +25,7 @@ from kafkasse.once import Once
 from kafkasse.renewal import Renewal, give_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from confluent_kafka import Message
 
@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 0.05
 AWAY_SECONDS = 0.25
 """How long a request waits where the last look-up failed: many ask then, and the proxy has few at a time in progress."""
+RESTS = 2
+"""After a look-up, the next one waits for so many times as long as it took: in a herd, more then share the next answer."""
+LONGEST_REST = 0.05
 
 RETRIED = (KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
 """What a broker says of a partition that was created, or moved, a moment ago."""
@@ -117,12 +120,16 @@ class Lookup:
     too old for it; one that has not begun yet is not.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._open()
+        self._clock, self._sleep = clock, sleep
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafkasse-lookup")
         self._waiting: dict[tuple[str, ...], Future[Known]] = {}
         self._failure: Exception | None = None
+        self._rests_until = 0.0
 
     def _open(self) -> None:
         self._consumer = consumer()
@@ -170,8 +177,10 @@ class Lookup:
 
     def _answer(self) -> None:
         """Answer all who wait by now; whoever comes later waits for the next call."""
+        self._sleep(max(0.0, self._rests_until - self._clock()))
         with self._lock:
             asked, self._waiting = self._waiting, {}
+        began = self._clock()
         try:
             with deadline.begun():
                 answers = self._ask(list(asked))
@@ -185,10 +194,12 @@ class Lookup:
             self._renewal.came()
             for names, future in asked.items():
                 future.set_result(answers[names])
+        now = self._clock()
+        self._rests_until = now + min(LONGEST_REST, RESTS * (now - began))
 
     def _renew_after(self, error: Exception) -> None:
         """Ask by other clients from now on, where these get no answers any more."""
-        if isinstance(error, KafkaException) and self._renewal.failed(error, time.monotonic()):
+        if isinstance(error, KafkaException) and self._renewal.failed(error, self._clock()):
             logger.warning("Kafka has not answered for long: asking anew", extra={"action": "renew"})
             give_up(self._consumer, self._catalog)
             self._open()

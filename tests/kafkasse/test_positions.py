@@ -12,6 +12,7 @@ from kafkasse.exceptions import KafkaUnavailableError, TopicChangedError
 from kafkasse.offsets import EARLIEST, metadata
 from kafkasse.positions import Known, Lookup, headers_of
 from kafkasse.renewal import PATIENCE
+from tests.fakes import ManualClock
 from tests.kafkasse.fakes import TAGS, Broker
 
 
@@ -89,15 +90,20 @@ def make_lookup(monkeypatch, settings):
     settings.KAFKA_CONSUMER_CONFIG = {"bootstrap.servers": "localhost:1", "group.id": "g"}
     made = []
 
-    def make(group, catalog):
+    def make(group, catalog, *clock):
         monkeypatch.setattr(positions, "consumer", lambda: group)
         monkeypatch.setattr(positions, "Catalog", lambda *_: catalog)
-        made.append(Lookup())
+        made.append(Lookup(*clock))
         return made[-1]
 
     yield make
     for lookup in made:
         lookup._thread.shutdown()  # noqa: SLF001
+
+
+def has_answered(lookup):
+    """Wait until what comes after its answers is done, too."""
+    lookup._thread.submit(int).result(5)  # noqa: SLF001
 
 
 def test_lookup_committed_is_tags_and_positions_of_all_partitions(make_lookup):
@@ -227,6 +233,20 @@ def test_lookup_committed_asks_once_for_all_who_wait(make_lookup):
     }
 
 
+@pytest.mark.parametrize(("took", "rest"), [(0.01, 0.02), (0.002, 0.004), (3, 0.05)])
+def test_lookup_rests_for_twice_as_long_as_the_one_before_took(make_lookup, took, rest):
+    """So a herd costs Kafka a third of the time at the most, and more of it share an answer; but nobody waits long."""
+    clock, slept = ManualClock(), []
+    group, catalog = Group({}), Topics({"a": Topic(cursor.tag("a"), 1)})
+    group.committed = lambda *_: clock.advance(took) or []
+    lookup = make_lookup(group, catalog, clock, slept.append)
+    for later in (0, 0.001, 1):
+        clock.advance(later)
+        lookup.committed(("a",))
+        has_answered(lookup)
+    assert slept == [0, pytest.approx(rest - 0.001), 0]
+
+
 @pytest.mark.parametrize(
     "error", [KafkaException(KafkaError(KafkaError.REQUEST_TIMED_OUT)), TimeoutError()], ids=repr
 )
@@ -237,26 +257,27 @@ def test_lookup_committed_without_an_answer_is_unavailable(make_lookup, error):
         lookup.committed(("t",))
 
 
-def fails_for(lookup, monkeypatch, seconds):
+def fails_for(lookup, clock, seconds):
     """Ask now, and again so many seconds later, without success."""
-    for now in (1000.0, 1000.0 + seconds):
-        monkeypatch.setattr(positions, "time", SimpleNamespace(monotonic=lambda now=now: now))
+    for later in (0, seconds):
+        clock.advance(later)
         with pytest.raises(KafkaUnavailableError):
             lookup.committed(("t",))
-        lookup._thread.submit(int).result(5)  # noqa: SLF001 - what comes after the answer is done
+        has_answered(lookup)
 
 
 def test_lookup_that_gets_no_answers_any_more_asks_by_another_client(make_lookup, monkeypatch):
     """It has lost its brokers, and would never find them again."""
     topics = Topics({"t": Topic(TAGS["t"], 1)})
     old, new = Group({}), Group({("t", 0): (7, TAGS["t"])})
-    lookup = make_lookup(old, topics)
+    clock = ManualClock()
+    lookup = make_lookup(old, topics, clock)
     lookup.committed(("t",))
     given_up = []
     monkeypatch.setattr(positions, "give_up", lambda *clients: given_up.extend(clients))
     monkeypatch.setattr(positions, "consumer", lambda: new)
     topics.found = KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
-    fails_for(lookup, monkeypatch, PATIENCE)
+    fails_for(lookup, clock, PATIENCE)
     assert given_up == [old, topics]
     topics.found = {"t": Topic(TAGS["t"], 1)}
     assert lookup.committed(("t",)).positions == {("t", 0): 7}
@@ -264,12 +285,12 @@ def test_lookup_that_gets_no_answers_any_more_asks_by_another_client(make_lookup
 
 def test_lookup_that_is_refused_keeps_its_client(make_lookup, monkeypatch):
     """A broker that says no is there."""
-    topics = Topics({"t": Topic(TAGS["t"], 1)})
-    lookup = make_lookup(Group({}), topics)
+    topics, clock = Topics({"t": Topic(TAGS["t"], 1)}), ManualClock()
+    lookup = make_lookup(Group({}), topics, clock)
     lookup.committed(("t",))
     monkeypatch.setattr(positions, "give_up", lambda *_: pytest.fail("given up"))
     topics.found = KafkaException(KafkaError(KafkaError.NOT_COORDINATOR))
-    fails_for(lookup, monkeypatch, 1000)
+    fails_for(lookup, clock, 1000)
     topics.found = {}
     assert lookup.committed(("t",)).missing == {"t"}
 
