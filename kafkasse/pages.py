@@ -36,6 +36,8 @@ SHARED_BYTES = 190_000
 """A longer answer may never end for some of the clients that share it (docs/adr/0022-pages-that-are-shared.md)."""
 FAST_BYTES = 500_000
 """A topic that brings more in a second is read in long pages all the same: in small ones, nobody would catch up with it."""
+RECENT_SECONDS = 10
+"""How old records may be that tell how much their topic brings; what has been written before may have come at once."""
 MANY_RECORDS = 1000
 """A page with more of them goes to a client alone as it is: each page is a request."""
 FRAME = len("event: message\nid: \ndata: \n\n")
@@ -95,12 +97,18 @@ class Pages:
         self._size = 0
 
     def page(
-        self, stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], *, shared: bool = False
+        self,
+        stream: Stream,
+        start: Mapping[Key, int],
+        stop: Mapping[Key, int],
+        *,
+        shared: bool = False,
+        speed: float = 0.0,
     ) -> Written:
         """Return the page from `start` up to `stop`, or as far as the settings let one go.
 
         One that is `shared` is what the proxy may pass on to many clients at once: a small one, if that is enough.
-        Raises as `read` does.
+        `speed` is how many records a second the topics got lately, if that is known.  Raises as `read` does.
         """
         place = _place(stream, start, shared=shared)
         while True:
@@ -116,20 +124,21 @@ class Pages:
             entry = _awaited(other)
             if entry.fits(stop, self._clock()):
                 return entry.page
-        return self._read(mine, place, stream, start, stop, shared=shared)
+        return self._read(mine, stream, start, stop, shared=shared, speed=speed)
 
     def _read(
         self,
         mine: Future[_Entry],
-        place: Place,
         stream: Stream,
         start: Mapping[Key, int],
         stop: Mapping[Key, int],
         *,
         shared: bool,
+        speed: float,
     ) -> Written:
+        place = _place(stream, start, shared=shared)
         try:
-            *parts, last = _written(stream, start, stop, shared=shared)
+            *parts, last = _written(stream, start, stop, shared=shared, speed=speed)
         except BaseException as error:
             with self._lock:
                 del self._reading[place]
@@ -174,12 +183,12 @@ def _size(entry: _Entry) -> int:
 
 
 def _written(
-    stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], *, shared: bool
+    stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], *, shared: bool, speed: float
 ) -> Iterator[Written]:
     """Read what one page may bring, and yield it as one, or as the several small ones that it is to be."""
     frame = FRAME + len(stream.event_id(start))
     page = read(stream, start, stop, conf.KAFKASSE_PAGE_BYTES, frame=frame)
-    is_small = _is_small(page, shared=shared)
+    is_small = not _is_fast(page, speed) and (shared or len(page.records) <= MANY_RECORDS)
     most = min(SHARED_BYTES, conf.KAFKASSE_PAGE_BYTES) if is_small else conf.KAFKASSE_PAGE_BYTES
     is_first = True
     while True:
@@ -209,16 +218,17 @@ def read(
     return page
 
 
-def _is_small(page: Page, *, shared: bool) -> bool:
-    """Say whether `page` is to be sent in parts that nobody waits for, each of them a request.
-
-    Not that of a fast topic, as the times of its records tell; nor one of many records, unless it is `shared`.
-    """
+def _is_fast(page: Page, speed: float) -> bool:
+    """Say whether the topics of `page` bring much now, by their speed; for as long as that is not known, by its times."""
+    if speed * page.size > FAST_BYTES * len(page.records):
+        return True
     times = [record.time for record in page.records]
-    seconds = (max(times, default=0) - min(times, default=0)) / 1000
+    newest = max(times, default=0)
+    if newest / 1000 < time.time() - RECENT_SECONDS:
+        return False
+    seconds = (newest - min(times)) / 1000
     shortest = 1.0 if len(times) < BURST_RECORDS else SHORTEST
-    is_fast = page.size > FAST_BYTES * max(seconds, shortest)
-    return not is_fast and (shared or len(times) <= MANY_RECORDS)
+    return page.size > FAST_BYTES * max(seconds, shortest)
 
 
 @Once

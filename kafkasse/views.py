@@ -267,7 +267,8 @@ def _page(stream: Stream, start: Start, known: Known) -> tuple[Written, int]:
     which, stop = (stream.topics, stream.partition), _stop(stream, start, known)
     milestones().passed(which, known.positions)
     first = milestones().next(which, start.positions, stop)
-    page = pages.pages().page(stream, start.positions, first, shared=stream.is_shared)
+    speed = milestones().speed(which)
+    page = pages.pages().page(stream, start.positions, first, shared=stream.is_shared, speed=speed)
     return (page if first == stop else replace(page, complete=False)), page.left(stop)
 
 

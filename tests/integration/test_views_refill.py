@@ -268,6 +268,30 @@ def test_pages_of_clients_at_different_places_end_at_the_same(cluster, topic, gr
         assert places(proxy.records()) == {0: [*range(place, 500)]}
 
 
+@pytest.fixture
+def two_sizes(settings, monkeypatch):
+    """Have pages of two sizes, and topics that are fast from 10 kB/s on."""
+    settings.KAFKASSE_PAGE_BYTES = 20_000
+    monkeypatch.setattr("kafkasse.pages.SHARED_BYTES", 5000)
+    monkeypatch.setattr("kafkasse.pages.FAST_BYTES", 10_000)
+
+
+@pytest.mark.usefixtures("two_sizes")
+@pytest.mark.parametrize(
+    ("age", "speed", "most"),
+    [(0, 0, 20_000), (60, 0, 5000), (60, 5, 5000), (60, 40, 20_000)],
+    ids=["new, written at once", "old, written at once", "old, grows slowly", "old, grows fast"],
+)
+def test_pages_are_small_unless_the_topic_is_fast_now(cluster, topic, growing, age, speed, most):
+    """How fast it was when its past was written says nothing of what its clients have to catch up with."""
+    cluster.create_topic(topic, 1)
+    cluster.write(topic, numbered(1, 200, 1000), time=int((time.time() - age) * 1000))
+    cluster.commit(topic, {0: 200})
+    growing(topic, speed, begin=200 - 4 * speed)
+    page = ask(f"/next/events/{topic}/{event_id(topic, {0: 0})}/")
+    assert most * 3 // 4 < len(page.body) <= most
+
+
 def test_replay_waits_for_its_turn_no_longer_than_the_topic_takes_to_grow_by_a_quarter_of_the_page(
     cluster, topic, settings, monkeypatch, growing
 ):
