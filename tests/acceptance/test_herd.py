@@ -1,14 +1,12 @@
 """Many clients at once: nobody is turned away, and the application keeps nothing of them."""
 
 import http.client
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.benchmarks.swarm import Load, Swarm
 from tests.benchmarks.writer import Plan, Writer
-from tests.harness.attempts import ATTEMPTS, once_below
 from tests.harness.cursors import event_id
 from tests.harness.stack import status
 from tests.harness.wait import until
@@ -20,7 +18,6 @@ PER_SECOND, SECONDS = 300, 4
 HOLD_BYTES = 50_000
 BEHIND, RETURNING = 10_000, 1000  # records, clients
 READS = 50
-LIVE = 15.0  # seconds until all of them are live again
 
 
 def threads(process):
@@ -76,30 +73,23 @@ def test_herd_of_requests_to_runserver_gets_200(warm, topic, clients, rate):
     until(lambda: threads(warm.django) <= before, 10, lambda: f"{threads(warm.django)} threads end")
 
 
-def test_herd_that_comes_back_with_one_cursor_costs_kafka_few_reads(kafka, unused_topics, make_stack):
-    """A thousand clients, 10,000 records behind, while the topic goes on: all get all, once, and are live again soon."""
-    names = [unused_topics.pop() for _ in range(ATTEMPTS)]
-    chain = make_stack(kafka, env={"LOG_LEVEL": "DEBUG", "KAFKASSE_TOPIC_PATTERN": "|".join(names)})
-    once_below(LIVE, lambda: herd_that_comes_back(kafka, chain, names.pop()))
+def test_herd_that_comes_back_with_one_cursor_costs_kafka_few_reads(kafka, topic, make_stack):
+    """A thousand clients, 10,000 records behind, while the topic goes on: all get all, once.
 
-
-def herd_that_comes_back(kafka, chain, topic):
-    """Return how many seconds it took all of them to have everything, and to get what is written by then."""
+    How soon, `tests.benchmarks.storm` measures.
+    """
+    chain = make_stack(kafka, env={"LOG_LEVEL": "DEBUG", "KAFKASSE_TOPIC_PATTERN": topic})
     Writer(kafka.bootstrap, topic).write(Plan(BEHIND, size=60))
     until(lambda: sum(kafka.committed(chain.group, topic).values()) == BEHIND, 20, "the relay has read them")
-    before = chain.django.log().count("Read a page")
     cursor = event_id(topic, dict.fromkeys(range(4), 0), kafka.topic_id(topic))
     header = f"Last-Event-ID: {cursor}"
     load = Load(chain.port, f"/events/{topic}/", RETURNING, BEHIND + 400, timeout=60, rate=1e6, header=header)
-    began = time.monotonic()
     with Swarm(load) as swarm:
         Writer(kafka.bootstrap, topic).write(Plan(400, rate=100, size=60, start=BEHIND // 4))
         got = swarm.result()
-    seconds = time.monotonic() - began
     assert got["statuses"] == {"200": RETURNING}, got
     assert got["complete"] == RETURNING, got
     assert (got["lost"], got["repeated"], got["out_of_order"], got["malformed"]) == (0, 0, 0, 0), got
     assert set(got["notices"]) <= {"stream-open", "stream-heartbeat"}, got
-    reads = chain.django.log().count("Read a page") - before
+    reads = chain.django.log().count("Read a page")
     assert 0 < reads < READS, f"{reads} reads"
-    return seconds

@@ -96,7 +96,12 @@ def outcome(goal: Goal, run: Run) -> str:
     """Return a goal of this project's, and whether the run met it."""
     if run.chain != OURS or goal == NO_GOAL:
         return ""
-    return f"{goal}: {'yes' if goal.met(run.counted) and continuous(run.counted) else '**no**'}"
+    return f"{goal}: {kept(goal.met(run.counted) and continuous(run.counted))}"
+
+
+def kept(promise: bool) -> str:  # noqa: FBT001 - the name says what it is
+    """Return the word for a promise that was kept, or was not."""
+    return "yes" if promise else "**no**"
 
 
 def row(run: Run, runs: list[Run]) -> str:
