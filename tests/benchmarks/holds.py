@@ -21,6 +21,7 @@ from tests.benchmarks.swarm import Load, Swarm
 from tests.benchmarks.workloads import Workload
 from tests.benchmarks.writer import Plan
 from tests.harness import usage
+from tests.harness.processes import end_on_sigterm
 
 COMPARED = (OURS, PLAIN, FASTAPI)
 SETTLED = 5.0  # seconds after the last one has come
@@ -92,6 +93,7 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """Measure, print and write; return the exit code."""
     asked = options()
+    end_on_sigterm()
     found = []
     with broker() as kafka:
         for number, name in enumerate(COMPARED):

@@ -27,7 +27,7 @@ from tests.benchmarks.writer import Plan, Writer
 from tests.harness.environment import PYTHON, clean
 from tests.harness.kafka import KafkaBroker
 from tests.harness.ports import free_port_pair
-from tests.harness.processes import Process, listening
+from tests.harness.processes import Process, end_on_sigterm, listening
 from tests.harness.stack import Options, Stack
 from tests.harness.wait import until
 
@@ -135,6 +135,7 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """Measure, print and write."""
     asked = options()
+    end_on_sigterm()
     if asked.sink:
         serve(asked.sink, asked.channel)
     with broker() as kafka, tempfile.TemporaryDirectory(prefix="bench-") as folder:

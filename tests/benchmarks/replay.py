@@ -16,6 +16,7 @@ from tests.benchmarks.run import CONNECTS_PER_S, SETTLING, USED, explained, warm
 from tests.benchmarks.swarm import Load, Swarm
 from tests.benchmarks.workloads import Workload, continuous
 from tests.benchmarks.writer import Plan, Writer
+from tests.harness.processes import end_on_sigterm
 
 RECORD = 1024  # bytes
 LIVE = 20  # clients
@@ -64,6 +65,7 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """Measure, print and write; return the exit code."""
     asked = options()
+    end_on_sigterm()
     records = int(asked.gigabytes * 1e9) // RECORD
     with broker() as kafka, ours(kafka, 0, LIVE_WORKLOAD) as chain, explained(chain):
         Writer(kafka.bootstrap, chain.warm).write(Plan(records, size=RECORD))

@@ -23,6 +23,7 @@ from tests.benchmarks.report import Run, markdown, medians, row, show
 from tests.benchmarks.swarm import Load, NotReadyError, Swarm
 from tests.benchmarks.workloads import BLOCKS, Workload, continuous
 from tests.benchmarks.writer import Plan
+from tests.harness.processes import end_on_sigterm
 
 CONNECTS_PER_S = 300
 # Pushpin 1.36 may leave a client that fell behind alone for 40 s before it goes on; the others never go on.
@@ -218,6 +219,7 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """Run, print and write; return the exit code."""
     asked = options()
+    end_on_sigterm()
     runs = run_all(asked)
     middle = medians(runs)
     tables = {block: [run for run in middle if run.workload in BLOCKS[block]] for block in BLOCKS}

@@ -27,7 +27,7 @@ from tests.benchmarks.swarm import Load, Swarm
 from tests.harness.check import NumberedWriter
 from tests.harness.cursors import event_id
 from tests.harness.kafka import KafkaBroker
-from tests.harness.processes import Process
+from tests.harness.processes import Process, end_on_sigterm
 from tests.harness.stack import Options, Stack
 
 CREWS, CREW = 8, 25  # clients come and go by the crew
@@ -126,7 +126,8 @@ class Clients:
         self.crews = self.came_back = 0
         self.wrong: list[str] = []
         self.failed: list[BaseException] = []
-        self.broken = threading.Event()
+        self._there: set[Swarm] = set()
+        self._broken = threading.Event()
         self._threads = [threading.Thread(target=self._come_and_go, name=f"crew {n}") for n in range(CREWS)]
 
     def start(self) -> None:
@@ -141,19 +142,34 @@ class Clients:
             thread.join(max(0, end - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
+    def stop(self) -> None:
+        """Send away who is still there, and let nobody come any more."""
+        self._broken.set()
+        for swarm in self._there.copy():
+            swarm.process.kill()
+
     def _come_and_go(self) -> None:
         try:
-            while time.monotonic() < self._until and not self.broken.is_set():
+            while time.monotonic() < self._until and not self._broken.is_set():
                 with self._lock:
                     load = next(self._kinds)(self._chance.uniform(*self._stays))
-                came = time.monotonic() - self._began
-                with Swarm(load) as swarm:
-                    got = swarm.result()
-                with self._lock:
-                    self._add(load, came, got)
+                self._come(load)
         except BaseException as error:  # noqa: BLE001 - told at the end, by the thread that runs all this
             self.failed.append(error)
-            self.broken.set()
+            self._broken.set()
+
+    def _come(self, load: Load) -> None:
+        came = time.monotonic() - self._began
+        with Swarm(load) as swarm:
+            self._there.add(swarm)
+            try:
+                if self._broken.is_set():
+                    return
+                got = swarm.result()
+            finally:
+                self._there.remove(swarm)
+        with self._lock:
+            self._add(load, came, got)
 
     def _add(self, load: Load, came: float, got: Mapping[str, Any]) -> None:
         self.crews += 1
@@ -223,7 +239,7 @@ def soak(minutes: float, rate: float, stays: Sequence[float], folder: Path) -> t
                 while not clients.wait_gone(NOTED):
                     watch.look()
             finally:
-                clients.broken.set()  # nobody comes any more
+                clients.stop()
             if clients.wrong or clients.came_back:
                 for process in (stack.django, stack.pushpin, *stack.relays):
                     print(f"--- {process.name}", *failures(process.whole_log()), sep="\n", file=sys.stderr)
@@ -252,6 +268,7 @@ def main() -> int:
     )
     add_markdown(parser)
     asked = parser.parse_args()
+    end_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="kafkasse-soak-") as folder:
         watch, clients = soak(asked.minutes, asked.rate, asked.stays, Path(folder))
     if clients.failed:

@@ -22,6 +22,7 @@ from tests.benchmarks.workloads import Workload, continuous
 from tests.benchmarks.writer import Plan
 from tests.harness.cursors import event_id
 from tests.harness.kafka_admin import KafkaAdmin
+from tests.harness.processes import end_on_sigterm
 
 COMPARED = (OURS, PLAIN, FASTAPI)
 HOLDER = {OURS: "pushpin", PLAIN: "pushpin", FASTAPI: "app"}
@@ -123,6 +124,7 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """Measure, print and write; return the exit code."""
     asked = options()
+    end_on_sigterm()
     workload = Workload("storm", asked.clients, 0)
     rows, counts = [], []
     with broker() as kafka:

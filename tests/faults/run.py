@@ -3,7 +3,6 @@
 import argparse
 import os
 import random
-import signal
 import sys
 import tempfile
 import threading
@@ -20,6 +19,7 @@ from tests.faults.records import CheckedWriter
 from tests.faults.registry import FAULTS, Fault
 from tests.faults.report import Outcome, line, write, write_mix
 from tests.faults.world import PARTITIONS, World
+from tests.harness.processes import end_on_sigterm
 
 RATE = 100  # records a second; with more, one process of twenty clients is what is slow
 EACH = 4  # clients of each kind
@@ -117,12 +117,11 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """Run, print and write; return the exit code, 1 when anything was wrong."""
     asked = options()
+    end_on_sigterm()
     print(f"seed {asked.seed}", flush=True)
     chance = random.Random(asked.seed)  # noqa: S311 - to be repeated
     outcomes = []
     topics = len(asked.only) or max(len(FAULTS), int(6 * asked.minutes))
-    # So that what runs is ended, however this ends.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with (
         tempfile.TemporaryDirectory(prefix="kafkasse-faults-") as folder,
         World(Path(folder), topics) as world,

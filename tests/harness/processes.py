@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,11 @@ SHOWN_LINES = 40
 GRACE = 10.0  # seconds that a context manager's end waits before it kills
 started: list["Process"] = []
 """Every process of the test that runs; `tests/conftest.py` shows their logs when it fails."""
+
+
+def end_on_sigterm() -> None:
+    """Have SIGTERM end this program as an exception does: with all that it has started, in sessions of their own."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 class Process:
