@@ -39,7 +39,7 @@ AWAY_SECONDS = 0.25
 """How long a request waits where the last look-up failed: many ask then, and the proxy has few at a time in progress."""
 RESTS = 2
 """After a look-up, the next one waits for so many times as long as it took: in a herd, more then share the next answer."""
-LONGEST_REST = 0.05
+LONGEST_REST = 0.03
 
 RETRIED = (KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
 """What a broker says of a partition that was created, or moved, a moment ago."""

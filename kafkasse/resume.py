@@ -12,6 +12,7 @@ from kafkasse.offsets import EARLIEST, LATEST
 from kafkasse.positions import lookup
 from kafkasse.replay import Reset, Start
 from kafkasse.start import Earliest, Exactly, Last, Now, Since, Until
+from kafkasse.stream import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -112,8 +113,8 @@ def resumed(named: Named, known: Known) -> Start:
     does not name, where a fresh client does.  A position may be ahead of the relay's, which is committed a moment after
     its records are sent, but not of the log.  Raises `TopicChangedError` where that is the log of another topic by now.
     """
-    wanted = {(topic, each): at for topic, (_tag, places) in named.items() for each, at in places.items()}
-    recreated = {topic for topic, (tag, places) in named.items() if not _continues(topic, tag, places, known)}
+    wanted = places(named)
+    recreated = {topic for topic, (tag, at) in named.items() if not _continues(topic, tag, at, known)}
     usable = {key: at for key, at in wanted.items() if key[0] not in recreated}
     start = {
         **_unnamed(named, usable, known),

@@ -63,6 +63,11 @@ class Stream:
         """The topics as they stand in a path."""
         return "+".join(self.topics)
 
+    @property
+    def which(self) -> tuple[tuple[str, ...], int | None]:
+        """Its topics, and its one partition or None: what else it is like, its records have nothing to do with."""
+        return self.topics, self.partition
+
     def only(self, partition: int | None) -> Stream:
         """Return the stream of one partition."""
         return replace(self, partition=partition)
@@ -185,7 +190,11 @@ def with_terms(topics: tuple[str, ...], text: str) -> Stream:
 
 
 def _end(stream: Stream, text: str) -> Mapping[Key, int]:
-    named = stream.named(text)
+    return places(stream.named(text))
+
+
+def places(named: Named) -> dict[Key, int]:
+    """Return the positions that a cursor, or the proxy, names."""
     return {(topic, each): at for topic, (_tag, positions) in named.items() for each, at in positions.items()}
 
 

@@ -48,7 +48,7 @@ from kafkasse.guard import RETRYABLE, readable, why
 from kafkasse.intake import intake
 from kafkasse.milestones import milestones
 from kafkasse.start import Now
-from kafkasse.stream import GROUPS, LANES, with_terms
+from kafkasse.stream import GROUPS, LANES, places, with_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,7 +169,7 @@ def refill(request: HttpRequest, topics: tuple[str, ...], terms: str = "") -> Ht
     held = answers.held(request, stream, known)
     # A topic that was created again has other channels.
     here = {topic: each for topic, each in named.items() if each[0] == known.tags[topic]}
-    is_subscribed = held.whole == stream.whole and page.positions.keys() <= _held(here).keys()
+    is_subscribed = held.whole == stream.whole and page.positions.keys() <= places(here).keys()
     timeout = None if is_subscribed else AT_ONCE
     return answers.hold(request, held, known, page.positions, body, timeout=timeout)
 
@@ -178,12 +178,7 @@ def _hold_on(request: HttpRequest, stream: Stream, named: Named) -> HttpResponse
     """Hold the client where it is, while Kafka cannot be reached."""
     stream = stream.tagged({topic: tag for topic, (tag, _places) in named.items()})
     link, body = answers.link("refill", stream), answers.written(stream, sse.KEEP_ALIVE)
-    return grip.hold(request, stream, _held(named), body, next_link=link, timeout=UNREACHABLE_SECONDS)
-
-
-def _held(named: Named) -> dict[Key, int]:
-    """Return where the proxy says that the client is in each partition."""
-    return {(topic, each): at for topic, (_tag, places) in named.items() for each, at in places.items()}
+    return grip.hold(request, stream, places(named), body, next_link=link, timeout=UNREACHABLE_SECONDS)
 
 
 def _heartbeat(stream: Stream, positions: Mapping[Key, int], *, is_behind: bool) -> str:
@@ -245,7 +240,7 @@ def _page_at(
     if page.complete and len(page.body) <= answers.JOIN_BYTES and not (start.resets or page.breaks):
         held = answers.held(request, stream, known)
         return answers.hold(request, held, known, start.positions, "", timeout=AT_ONCE)
-    longest = milestones().seconds((stream.topics, stream.partition), page.records) / CATCHING_UP
+    longest = milestones().seconds(stream.which, page.records) / CATCHING_UP
     if left > NEAR_BYTES and not turns.turns().take(len(body), longest):
         return grip.stream(sse.retry_with_jitter())
     pauses = pauses and left <= NEAR_BYTES and longest > answers.PAUSE_SECONDS and not page.is_part
@@ -264,10 +259,10 @@ def _with_terms(topics: tuple[str, ...], terms: str) -> Stream:
 
 def _page(stream: Stream, start: Start, known: Known) -> tuple[Written, int]:
     """Return what follows `start`, as clients may share it, and about how many bytes follow that."""
-    which, stop = (stream.topics, stream.partition), _stop(stream, start, known)
-    milestones().passed(which, known.positions)
-    first = milestones().next(which, start.positions, stop)
-    speed = milestones().speed(which)
+    stop = _stop(stream, start, known)
+    milestones().passed(stream.which, known.positions)
+    first = milestones().next(stream.which, start.positions, stop)
+    speed = milestones().speed(stream.which)
     page = pages.pages().page(stream, start.positions, first, shared=stream.is_shared, speed=speed)
     return (page if first == stop else replace(page, complete=False)), page.left(stop)
 
