@@ -76,7 +76,7 @@ def test_herd_of_requests_to_runserver_gets_200(warm, topic, clients, rate):
 def test_herd_that_comes_back_with_one_cursor_costs_kafka_few_reads(kafka, topic, make_stack):
     """A thousand clients, 10,000 records behind, while the topic goes on: all get all, once.
 
-    How soon, `tests.benchmarks.storm` measures.
+    How soon, `scripts/bench storm` tells.
     """
     chain = make_stack(kafka, env={"LOG_LEVEL": "DEBUG", "KAFKASSE_TOPIC_PATTERN": topic})
     Writer(kafka.bootstrap, topic).write(Plan(BEHIND, size=60))

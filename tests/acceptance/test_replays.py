@@ -25,7 +25,7 @@ def past(kafka, unused_topics):
 
 @pytest.mark.timeout(180)
 def test_live_events_pass_fifty_clients_that_read_from_the_start(kafka, past, topic, make_stack, listen):
-    """They are late where replays do not give way, and hardly where they do; how late, `tests.benchmarks.replay` measures."""
+    """They are late where replays do not give way, and hardly where they do; how late, `scripts/bench replay` tells."""
     pattern = {"KAFKASSE_TOPIC_PATTERN": f"{past}|{topic}"}
     chains = [make_stack(kafka, env=pattern | more) for more in ({}, {"KAFKASSE_REPLAY_REST": "0"})]
     gives_way, does_not = (beside_replays(kafka, chain, past, topic, listen) for chain in chains)

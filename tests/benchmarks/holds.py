@@ -1,4 +1,4 @@
-"""Measures what idle clients cost: `python -m tests.benchmarks.holds [--clients N] [--markdown FILE]`.
+"""Measures what idle clients cost: `scripts/bench holds [--clients N] [--markdown FILE]`.
 
 So many clients listen to a topic in which nothing happens: memory of each process before they came and while they are
 there, and the processor time that they take.  Then one record is written, and reaches all.  Real Kafka, this project's chain
@@ -83,7 +83,9 @@ def hold(chain: Chain, clients: int, seconds: float) -> Held:
 
 def options() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench holds", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--clients", type=int, default=5000)
     parser.add_argument("--seconds", type=int, default=60, help="for how long they hear nothing")
     add_markdown(parser)

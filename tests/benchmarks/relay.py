@@ -1,4 +1,4 @@
-"""Measures the relay alone: `python -m tests.benchmarks.relay [--records N] [--markdown FILE]`.
+"""Measures the relay alone: `scripts/bench relay [--records N] [--markdown FILE]`.
 
 How fast does it make up for what was written in its absence: where somebody listens to all of it, with a sink in place of
 the proxy, so that nothing but the relay and the broker is measured; and where nobody listens, as Pushpin tells.
@@ -124,7 +124,9 @@ def serve(port: int, channel: str) -> None:
 
 def options() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench relay", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--records", type=int, default=2_000_000, help="how many are written; 128 bytes each")
     add_markdown(parser)
     parser.add_argument("--sink", type=int, metavar="PORT", help=argparse.SUPPRESS)

@@ -1,4 +1,4 @@
-"""Measures live latency beside replays: `python -m tests.benchmarks.replay [--replays N] [--markdown FILE]`.
+"""Measures live latency beside replays: `scripts/bench replay [--replays N] [--markdown FILE]`.
 
 Twenty clients get 100 records per second, first alone, then while others read another topic from its beginning.  Real
 Kafka, relay, Django and Pushpin.  Ends with 1 when a live record was lost, repeated or out of order.
@@ -54,7 +54,9 @@ def row(name: str, counted: dict[str, Any], replayed: float) -> str:
 
 def options() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench replay", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--replays", type=int, default=50, help="clients that read the past")
     parser.add_argument("--gigabytes", type=float, default=1.0, help="how much past there is")
     parser.add_argument("--seconds", type=int, default=30, help="for how long each of the two is measured")

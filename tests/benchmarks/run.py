@@ -3,6 +3,9 @@
 Real Kafka, relay, Django, real Pushpin and many clients.  Each run has fresh processes, except for the broker.  The
 block `benchmark` takes a quarter of an hour, `shapes` longer; with `--repeat 3` three times as long.  Ends with 1 when a
 record was lost, repeated or out of order on the way through this project; slowness is shown, not punished.
+
+`scripts/bench holds`, `relay`, `replay` and `storm` measure what idle clients cost, the relay alone, live events beside
+replays, and crowds that come back; each has a `--help` of its own.
 """
 
 import argparse
@@ -165,7 +168,9 @@ def turns(names: list[str], rounds: int) -> Iterator[str]:
 
 def options() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument(
         "--block",
         action="append",

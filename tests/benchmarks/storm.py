@@ -1,4 +1,4 @@
-"""Measures resume storms: `python -m tests.benchmarks.storm [--clients N] [--rate N] [--markdown FILE]`.
+"""Measures resume storms: `scripts/bench storm [--clients N] [--rate N] [--markdown FILE]`.
 
 What holds the clients is killed while records flow, and started again: all come back at once, as browsers do, with the id
 of their last event.  Then, through this project's chain alone, all come with one cursor and miss the same thousands of
@@ -112,7 +112,9 @@ def behind(chain: Chain, kafka: KafkaAdmin, clients: int) -> tuple[dict[str, Any
 
 def options() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench storm", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument(
         "--rate", type=int, default=20, help="records a second while what holds the clients is killed"
