@@ -33,6 +33,8 @@ STREAMS = 100
 """Of how many streams, those that were asked for last."""
 RECENT = 10
 """Over how many milestones the speed is measured."""
+KNOWN_SECONDS = 5.0
+"""For how long a stream must have been asked for until it is known: a relay or a writer that was late makes up for it."""
 
 
 class Milestones:
@@ -70,8 +72,13 @@ class Milestones:
                     return here
         return stop
 
+    def known_speed(self, stream: Which) -> float | None:
+        """Return the speed of a stream, or None where it has not been asked for for long enough."""
+        passed = self._of(stream)
+        return self.speed(stream) if passed and self._clock() - passed[0][0] >= KNOWN_SECONDS else None
+
     def speed(self, stream: Which) -> float:
-        """Return how many records a second the stream got lately; 0 where that is not known."""
+        """Return how many records a second the stream got lately; 0 where nothing is known of it."""
         passed = self._of(stream)[-RECENT:]
         if not passed:
             return 0.0

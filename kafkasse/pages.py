@@ -103,7 +103,7 @@ class Pages:
         stop: Mapping[Key, int],
         *,
         shared: bool = False,
-        speed: float = 0.0,
+        speed: float | None = None,
     ) -> Written:
         """Return the page from `start` up to `stop`, or as far as the settings let one go.
 
@@ -134,7 +134,7 @@ class Pages:
         stop: Mapping[Key, int],
         *,
         shared: bool,
-        speed: float,
+        speed: float | None,
     ) -> Written:
         place = _place(stream, start, shared=shared)
         try:
@@ -183,7 +183,7 @@ def _size(entry: _Entry) -> int:
 
 
 def _written(
-    stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], *, shared: bool, speed: float
+    stream: Stream, start: Mapping[Key, int], stop: Mapping[Key, int], *, shared: bool, speed: float | None
 ) -> Iterator[Written]:
     """Read what one page may bring, and yield it as one, or as the several small ones that it is to be."""
     frame = FRAME + len(stream.event_id(start))
@@ -218,10 +218,10 @@ def read(
     return page
 
 
-def _is_fast(page: Page, speed: float) -> bool:
+def _is_fast(page: Page, speed: float | None) -> bool:
     """Say whether the topics of `page` bring much now, by their speed; for as long as that is not known, by its times."""
-    if speed * page.size > FAST_BYTES * len(page.records):
-        return True
+    if speed is not None:
+        return speed * page.size > FAST_BYTES * len(page.records)
     times = [record.time for record in page.records]
     newest = max(times, default=0)
     if newest / 1000 < time.time() - RECENT_SECONDS:

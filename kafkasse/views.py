@@ -262,7 +262,7 @@ def _page(stream: Stream, start: Start, known: Known) -> tuple[Written, int]:
     stop = _stop(stream, start, known)
     milestones().passed(stream.which, known.positions)
     first = milestones().next(stream.which, start.positions, stop)
-    speed = milestones().speed(stream.which)
+    speed = milestones().known_speed(stream.which)
     page = pages.pages().page(stream, start.positions, first, shared=stream.is_shared, speed=speed)
     return (page if first == stop else replace(page, complete=False)), page.left(stop)
 

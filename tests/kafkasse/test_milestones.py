@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from kafkasse.milestones import MOST, RECENT, STREAMS, Milestones
+from kafkasse.milestones import KNOWN_SECONDS, MOST, RECENT, STREAMS, Milestones
 from tests.fakes import ManualClock
 
 TOPICS = (("orders",), None)
@@ -123,3 +123,15 @@ def test_speed_is_that_of_late(passed, clock):
         passed.passed(TOPICS, at(10_000 * (number + 1), 0))
         clock.advance(1)
     assert passed.speed(TOPICS) == pytest.approx(10_000 * (RECENT - 1) / RECENT)
+
+
+def test_known_speed_is_none_until_it_is_told_by_more_than_a_moment(passed, clock):
+    """A relay that was late makes up for it, which is no speed; a topic that stands still is known, too."""
+    assert passed.known_speed(TOPICS) is None
+    clock.advance(KNOWN_SECONDS - 4)
+    assert passed.known_speed(TOPICS) == passed.speed(TOPICS) == pytest.approx(4500 / KNOWN_SECONDS)
+    assert passed.known_speed((("unknown",), None)) is None
+    still = (("still",), None)
+    passed.passed(still, at(7, 7))
+    clock.advance(KNOWN_SECONDS)
+    assert passed.known_speed(still) == 0
