@@ -137,9 +137,9 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """Measure, print and write."""
     asked = options()
-    end_on_sigterm()
     if asked.sink:
         serve(asked.sink, asked.channel)
+    end_on_sigterm()
     with broker() as kafka, tempfile.TemporaryDirectory(prefix="bench-") as folder:
         found = measure(kafka, Path(folder), asked.records)
     rows = [figures.row(who) for who, figures in found.items()]

@@ -235,7 +235,7 @@ def test_lookup_committed_asks_once_for_all_who_wait(make_lookup):
 
 @pytest.mark.parametrize(("took", "rest"), [(0.01, 0.02), (0.002, 0.004), (3, 0.03)])
 def test_lookup_rests_for_twice_as_long_as_the_one_before_took(make_lookup, took, rest):
-    """So a herd costs Kafka a third of the time at the most, and more of it share an answer; but nobody waits long."""
+    """So in a herd more share an answer, and Kafka is asked less often; but nobody waits long."""
     clock, slept = ManualClock(), []
     group, catalog = Group({}), Topics({"a": Topic(cursor.tag("a"), 1)})
     group.committed = lambda *_: clock.advance(took) or []
