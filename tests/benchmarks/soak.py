@@ -4,7 +4,8 @@ A writer, and clients that come and go, in crews: some start with what comes, so
 with a cursor that is ten seconds old.  Memory and open files of each process are noted all the time, and what they grow by
 is told as a slope, from after the first fifth on: until then caches fill.  Real Kafka, Pushpin, Django and relay; a Pushpin
 that ends is started again, as a supervisor does.  Ends with 1 when a record was lost, repeated or out of order, or when a
-process grows.
+process grows: what leaks is never given back, so the least that it holds in a tenth of the time rises from tenth to tenth,
+whatever it takes for a moment in between.
 """
 
 import argparse
@@ -36,7 +37,9 @@ OLD = 10.0  # seconds of age of a cursor with which somebody comes back
 LAST = 1000  # records that somebody asks for
 NOTED = 5.0  # seconds from one look at the processes to the next
 SETTLING = 0.2  # of the time, before which nothing counts
-GROWS = 0.1  # of what a process holds, in all the time that counts: more is no chance
+TENTHS = 10
+GROWS = 0.1  # of what a process holds, by which the floor rises in all the time that counts
+STEADILY = 0.8  # correlation of ten floors with time: by chance, less than one in two hundred has more
 SHOWN = 40  # lines of each log that tell of failures, where something was wrong, or somebody was sent away
 PUSHPIN_ARGS = ("-v", "2")  # it then tells of each request that failed
 COUNTED = ("lost", "repeated", "out_of_order", "malformed")
@@ -53,11 +56,7 @@ class Series:
 
     def grows(self) -> list[str]:
         """Return which of the two grows."""
-        spans = {"memory": self.memory, "files": self.files}
-        lasted = self.hours[-1] - self.hours[0]
-        return [
-            name for name, held in spans.items() if self.slope(held) * lasted > GROWS * statistics.mean(held)
-        ]
+        return [name for name, held in (("memory", self.memory), ("files", self.files)) if rises(held)]
 
     def slope(self, held: list[float]) -> float:
         """Return by how much it grows in an hour."""
@@ -67,10 +66,21 @@ class Series:
         """Return the line of the table: means of the first and the last tenth, and the slopes."""
         cells = [name]
         for held in (self.memory, self.files):
-            tenth = max(1, len(held) // 10)
+            tenth = max(1, len(held) // TENTHS)
             first, last = statistics.mean(held[:tenth]), statistics.mean(held[-tenth:])
             cells += [f"{first:.1f}", f"{last:.1f}", f"{self.slope(held):+.1f}"]
         return f"| {' | '.join(cells)} |"
+
+
+def rises(held: Sequence[float]) -> bool:
+    """Say whether the least that was held in each tenth of the time rises, by much and steadily."""
+    size = max(1, len(held) // TENTHS)
+    floors = [min(held[begin : begin + size]) for begin in range(0, len(held) - size + 1, size)]
+    if len(floors) < TENTHS or max(floors) == min(floors):
+        return False
+    tenths = range(len(floors))
+    by = statistics.linear_regression(tenths, floors).slope * tenths[-1]
+    return by > GROWS * statistics.mean(held) and statistics.correlation(tenths, floors) > STEADILY
 
 
 class Watch:
