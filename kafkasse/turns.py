@@ -11,17 +11,20 @@ from __future__ import annotations
 import math
 import threading
 import time
+from contextlib import closing
+from functools import partial
+from http.client import HTTPConnection, HTTPException
 from itertools import cycle
 from typing import TYPE_CHECKING
-
-import urllib3
+from urllib.parse import urlsplit
 
 from kafkasse.conf import conf
 from kafkasse.once import Once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
+    from urllib.parse import SplitResult
 
 
 MEGABYTE = 1_000_000
@@ -81,20 +84,21 @@ def question(proxies: Sequence[Mapping[str, Any]]) -> Callable[[], float] | None
     That is answered by the process that delivers events, which is why its time tells.  A service on the internet is not
     asked: its distance would, and it has room for replays of its own.
     """
-    urls = [proxy["control_uri"] for proxy in proxies if proxy["control_uri"].startswith("http://")]
-    if not urls:
-        return None
-    turns, http = cycle(urls), urllib3.PoolManager(timeout=SLOWEST, retries=False)
+    urls = [urlsplit(proxy["control_uri"]) for proxy in proxies]
+    near = [url for url in urls if url.scheme == "http"]
+    return partial(_seconds, cycle(near)) if near else None
 
-    def ask() -> float:
-        began = time.monotonic()
+
+def _seconds(proxies: Iterator[SplitResult]) -> float:
+    """Return how long the next proxy takes to answer."""
+    began, url = time.monotonic(), next(proxies)
+    with closing(HTTPConnection(url.hostname or "", url.port, timeout=SLOWEST)) as connection:
         try:
-            http.request("GET", next(turns), headers={"Connection": "close"})
-        except urllib3.exceptions.HTTPError:
+            connection.request("GET", url.path or "/", headers={"Connection": "close"})
+            connection.getresponse().read()
+        except (OSError, HTTPException):
             return SLOWEST
-        return time.monotonic() - began
-
-    return ask
+    return time.monotonic() - began
 
 
 @Once
