@@ -22,6 +22,7 @@ HEAD = (
     "| workload | chain | deliveries/s | ahead | p50 ms | p99 ms | longest silence ms | lost | repeated "
     "| out of order | promised | to reach |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|---|---|"
 )
+MUCH = 0.01  # of the records
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,15 @@ def what(workload: Workload) -> str:
 
 
 def ahead(run: Run, runs: list[Run]) -> str:
-    """Return how many times as fast as this run the project was: in deliveries, or in the median of the latency."""
+    """Return how many times as fast as this run the project was: in deliveries, or in the median of the latency.
+
+    What never arrived took no time: of a chain that lost much, no figure can be compared.
+    """
     ours = [other for other in runs if other.workload == run.workload and other.chain == OURS]
     if run.chain == OURS or not ours:
         return ""
+    if run.counted["missing"] > MUCH * run.counted["expected"]:
+        return "it loses"
     if run.workload.flat_out:
         return f"{ours[-1].per_s / run.per_s:.1f} x" if run.per_s else ""
     return f"{run.counted['p50_ms'] / ours[-1].counted['p50_ms']:.1f} x" if ours[-1].counted["p50_ms"] else ""
