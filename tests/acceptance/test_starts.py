@@ -214,7 +214,7 @@ def test_crowd_waits_connected_and_gets_what_was_written_before_and_meanwhile(
     kafka, topic, make_stack, listen
 ):
     """Who comes too early for its page has its stream at once, and its records when those before it have theirs."""
-    env = {"KAFKASSE_TOPIC_PATTERN": topic, "KAFKASSE_CATCH_UP_RATE": "1000000"}
+    env = {"KAFKASSE_TOPIC_PATTERN": topic, "KAFKASSE_CATCH_UP_RATE": "400000"}
     chain = make_stack(kafka, env=env)
     writer = NumberedWriter(kafka.bootstrap, topic, rate=100)
     writer.write(4000)  # a megabyte, as text
@@ -226,7 +226,7 @@ def test_crowd_waits_connected_and_gets_what_was_written_before_and_meanwhile(
             client.wait_open()
         assert not crowd[-1].records, "it has to wait for seconds"
         for client in crowd:
-            client.wait_for(lambda client, now=dict(writer.acknowledged): arrived(client, now), 20)
+            client.wait_for(lambda client, now=dict(writer.acknowledged): arrived(client, now), 45)
         last = writer.stop()
     for client in crowd:
         # A last item that was lost is noticed half a minute later.
