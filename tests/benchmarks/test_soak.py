@@ -38,6 +38,11 @@ def test_what_is_taken_once_and_kept_is_no_growth_when_it_is_little():
     assert not rises([40.0] * (SAMPLES // 2) + [43.0] * (SAMPLES // 2))
 
 
+def test_what_is_held_for_the_last_fifth_alone_does_not_rise_steadily():
+    """A crowd that is still there takes much, and once."""
+    assert not rises([40.0] * (SAMPLES * 4 // 5) + [80.0] * (SAMPLES // 5))
+
+
 @pytest.mark.parametrize("samples", [2, 9, 10, 11, 19])
 def test_few_samples_are_enough_to_say_that_nothing_changes(samples):
     assert not rises([40.0] * samples)
