@@ -11,6 +11,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections import OrderedDict, deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kafkasse.once import Once
@@ -31,39 +32,60 @@ MOST = 120
 """Of how many milestones of a stream we know; who is farther behind is alone there."""
 STREAMS = 100
 """Of how many streams, those that were asked for last."""
-RECENT = 10
-"""Over how many milestones the speed is measured."""
+LATELY = 15.0
+"""Over how many seconds the speed is measured."""
 KNOWN_SECONDS = 5.0
 """For how long a stream must have been asked for until it is known: a relay or a writer that was late makes up for it."""
 
 
+@dataclass(slots=True)
+class _Known:
+    """What is known of a stream: its milestones, and when lately it had how many records."""
+
+    milestones: deque[Passed] = field(default_factory=lambda: deque(maxlen=MOST))
+    lately: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def note(self, now: float, here: Mapping[Key, int]) -> None:
+        """Take note of where the relay is."""
+        records = sum(here.values())
+        if not self.lately or now - self.lately[-1][0] >= SPAN:
+            self.lately.append((now, records))
+        while now - self.lately[0][0] > LATELY:
+            self.lately.popleft()
+        if self.milestones:
+            since, last = self.milestones[-1]
+            if now - since < SPAN or _between(last, here) < RECORDS:
+                return
+        self.milestones.append((now, here))
+
+
 class Milestones:
-    """Where the relay was, now and then, while somebody asked: of each stream, by its topics and its one partition or None."""
+    """Where the relay was, now and then, while somebody asked: of each stream, by its topics' tags and its one partition or None.
+
+    Look-ups of several threads may come here in another order than they were made in.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._passed: OrderedDict[Which, deque[Passed]] = OrderedDict()
+        self._streams: OrderedDict[Which, _Known] = OrderedDict()
 
     def passed(self, stream: Which, positions: Mapping[Key, int | None]) -> None:
         """Take note of where the relay is in a stream's partitions; one without a position is still empty."""
         now = self._clock()
         with self._lock:
-            passed = self._passed.setdefault(stream, deque(maxlen=MOST))
-            self._passed.move_to_end(stream)
-            here = {key: place or 0 for key, place in positions.items()}
-            if passed and _between(passed[-1][1], here) < 0:
-                passed.clear()  # another topic of the name
-            if not passed or (now - passed[-1][0] >= SPAN and _between(passed[-1][1], here) >= RECORDS):
-                passed.append((now, here))
-            while len(self._passed) > STREAMS:
-                self._passed.popitem(last=False)
+            known = self._streams.setdefault(stream, _Known())
+            self._streams.move_to_end(stream)
+            known.note(now, {key: place or 0 for key, place in positions.items()})
+            while len(self._streams) > STREAMS:
+                self._streams.popitem(last=False)
 
     def next(self, stream: Which, start: Mapping[Key, int], stop: Mapping[Key, int]) -> Mapping[Key, int]:
         """Return the first milestone from `start` to `stop`, for the partitions of `start`; `stop` where it is near, too."""
         if _between(start, stop) < RECORDS:
             return stop
-        passed = self._of(stream)
+        with self._lock:
+            passed = [*self._streams[stream].milestones] if stream in self._streams else []
         # Those with fewer records are behind: of a topic of many partitions, a look at each place takes its time.
         for _when, places in passed[bisect_right(passed, sum(start.values()), key=_records) :]:
             if all(begin <= places.get(key, 0) <= stop[key] for key, begin in start.items()):
@@ -74,25 +96,25 @@ class Milestones:
 
     def known_speed(self, stream: Which) -> float | None:
         """Return the speed of a stream, or None where it has not been asked for for long enough."""
-        passed = self._of(stream)
-        return self.speed(stream) if passed and self._clock() - passed[0][0] >= KNOWN_SECONDS else None
+        lately = self._lately(stream)
+        return self.speed(stream) if lately and self._clock() - lately[0][0] >= KNOWN_SECONDS else None
 
     def speed(self, stream: Which) -> float:
         """Return how many records a second the stream got lately; 0 where nothing is known of it."""
-        passed = self._of(stream)[-RECENT:]
-        if not passed:
+        lately = self._lately(stream)
+        if not lately:
             return 0.0
-        (since, first), (_until, last) = passed[0], passed[-1]
-        return max(0, _between(first, last)) / max(SPAN, self._clock() - since)
+        (since, first), (_until, last) = lately[0], lately[-1]
+        return max(0, last - first) / max(SPAN, self._clock() - since)
 
     def seconds(self, stream: Which, records: int) -> float:
         """Return in how many seconds the stream gets so many records."""
         speed = self.speed(stream)
         return records / speed if speed else math.inf
 
-    def _of(self, stream: Which) -> list[Passed]:
+    def _lately(self, stream: Which) -> list[tuple[float, int]]:
         with self._lock:
-            return list(self._passed.get(stream, ()))
+            return [*self._streams[stream].lately] if stream in self._streams else []
 
 
 def _records(passed: Passed) -> int:

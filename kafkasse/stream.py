@@ -65,8 +65,8 @@ class Stream:
 
     @property
     def which(self) -> tuple[tuple[str, ...], int | None]:
-        """Its topics, and its one partition or None: what else it is like, its records have nothing to do with."""
-        return self.topics, self.partition
+        """The tags of its topics, and its one partition or None: what else it is like, its records have nothing to do with."""
+        return tuple(self.tags.values()), self.partition
 
     def only(self, partition: int | None) -> Stream:
         """Return the stream of one partition."""

@@ -249,7 +249,7 @@ def growing(monkeypatch):
         monkeypatch.setattr("kafkasse.milestones.RECORDS", 0)
         monkeypatch.setattr("kafkasse.views.milestones", lambda: found)
         for second in range(5):
-            found.passed(((topic,), None), {(topic, 0): begin + speed * second})
+            found.passed(((cursor.tag(topic),), None), {(topic, 0): begin + speed * second})
             clock.advance(1)
 
     return grow

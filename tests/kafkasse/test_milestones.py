@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from kafkasse.milestones import KNOWN_SECONDS, MOST, RECENT, STREAMS, Milestones
+from kafkasse.milestones import KNOWN_SECONDS, LATELY, MOST, STREAMS, Milestones
 from tests.fakes import ManualClock
 
-TOPICS = (("orders",), None)
+TOPICS = (("1abcdefgh",), None)
 
 
 def at(first, second):
@@ -99,30 +99,49 @@ def test_next_of_who_is_near_is_the_stop(passed):
     assert passed.next(TOPICS, at(900, 450), at(1500, 750)) == at(1500, 750)
 
 
-def test_passed_begins_anew_where_a_topic_was_created_again(passed):
-    """It has fewer records than before."""
-    passed.passed(TOPICS, at(0, 100))
-    assert passed.next(TOPICS, at(0, 0), FAR) == at(0, 100)
-    assert passed.speed(TOPICS) == 0
+def test_passed_keeps_what_it_knows_when_an_older_look_up_comes_late(passed):
+    """Of two threads that ask Kafka, the first may be the last to tell."""
+    passed.passed(TOPICS, at(2900, 1450))
+    assert passed.next(TOPICS, at(0, 0), FAR) == at(1000, 500)
+    assert passed.speed(TOPICS) > 0
 
 
 def test_speed_is_what_all_partitions_get(passed):
     """In records a second; nothing is known of what was asked for once, or never."""
     assert passed.speed(TOPICS) == pytest.approx(4500 / 4)
     assert passed.seconds(TOPICS, 9000) == pytest.approx(8)
-    passed.passed((("orders",), 1), at(0, 0))
-    assert passed.speed((("orders",), 1)) == passed.speed((("unknown",), None)) == 0
-    assert passed.seconds((("orders",), 1), 300) == math.inf
+    passed.passed((("1abcdefgh",), 1), at(0, 0))
+    assert passed.speed((("1abcdefgh",), 1)) == passed.speed((("unknown",), None)) == 0
+    assert passed.seconds((("1abcdefgh",), 1), 300) == math.inf
 
 
 def test_speed_is_that_of_late(passed, clock):
-    """A topic that was fast an hour ago is not."""
+    """A topic that was fast an hour ago is not, and one that was quiet until now is known as fast soon."""
     clock.advance(3600)
     assert 1 < passed.speed(TOPICS) < 2
-    for number in range(RECENT):
+    for number in range(10):
         passed.passed(TOPICS, at(10_000 * (number + 1), 0))
         clock.advance(1)
-    assert passed.speed(TOPICS) == pytest.approx(10_000 * (RECENT - 1) / RECENT)
+    assert passed.speed(TOPICS) == pytest.approx(9000)
+
+
+def test_speed_is_low_as_soon_as_a_fast_topic_was_quiet_for_a_while(passed, clock):
+    """While it is asked for; less than a thousand records are no milestone, and are noted all the same."""
+    for second in range(int(LATELY) + 1):
+        passed.passed(TOPICS, at(3000 + second, 1500))
+        clock.advance(1)
+    assert passed.speed(TOPICS) == pytest.approx(1, abs=0.1)
+
+
+def test_known_speed_is_none_for_a_while_after_nobody_asked(passed, clock):
+    """How fast it was meanwhile is not known: the records that it got may all be of the last second."""
+    clock.advance(3600)
+    passed.passed(TOPICS, at(3000, 1500))
+    assert passed.known_speed(TOPICS) is None
+    assert passed.speed(TOPICS) == 0
+    clock.advance(KNOWN_SECONDS)
+    passed.passed(TOPICS, at(5000, 2500))
+    assert passed.known_speed(TOPICS) == passed.speed(TOPICS) == pytest.approx(3000 / KNOWN_SECONDS)
 
 
 def test_known_speed_is_none_until_it_is_told_by_more_than_a_moment(passed, clock):

@@ -107,6 +107,14 @@ def test_terms_of_several_topics_are_those_of_their_names():
     assert with_terms(stream.topics, ended.terms()).end == ended.end
 
 
+def test_which_tells_a_topic_from_another_that_is_created_in_its_place():
+    """And one partition from all; not how a client asks for it."""
+    stream = stream_of("orders", epoch="before")
+    assert stream.which != stream_of("orders", epoch="after").which
+    assert stream.which != stream.only(0).which
+    assert stream.which == stream.in_lane(1).held_by(stream.topics).which
+
+
 @pytest.mark.parametrize(("term", "field"), [("h7", "heartbeat"), ("l3", "lane"), ("u1", "until")])
 def test_term_of_a_whole_topic_stands_by_the_others(term, field):
     """It says how the proxy treats the answer, and changes nothing of what it is to bring."""
