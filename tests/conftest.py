@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.harness import processes
 from tests.harness.kafka import KafkaBroker
@@ -14,6 +15,10 @@ from tests.harness.stack import Options, Stack
 TOPICS_AT_ONCE = 40
 REAL = {"own_kafka_creating", "kafka", "own_kafka", "stack", "make_stack"}
 """Fixtures that start real processes: who asks for one of them is an acceptance test."""
+
+# How long it takes to make an example says how busy the machine is, not what is wrong.
+settings.register_profile("tests", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

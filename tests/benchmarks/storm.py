@@ -2,7 +2,7 @@
 
 What holds the clients is killed while records flow, and started again: all come back at once, as browsers do, with the id
 of their last event.  Then, through this project's chain alone, all come with one cursor and miss the same thousands of
-records.  Real Kafka, this project's chain and what is done in place of it.  Ends with 1 when a client of this project
+records, short ones and then longer ones.  Real Kafka, this project's chain and what is done in place of it.  Ends with 1 when a client of this project
 missed a record, or got one twice.
 """
 
@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from tests.benchmarks.chains import CHAINS, Chain, broker
@@ -29,9 +30,11 @@ HOLDER = {OURS: "pushpin", PLAIN: "pushpin", FASTAPI: "app"}
 SECONDS = 40  # for which records are written
 KILLED = 10.0  # seconds after the first one
 BEHIND = 10_000  # records that all miss who come with one cursor
+SIZES = (60, 128)  # bytes of each
 PROMISED = 15  # seconds in which they have them again
 AT_ONCE = 10_000  # connects per second: all of them
 IDLE = 30  # seconds without a record after which nobody waits for more
+HERD = "| bytes of each | seconds until all had them | promised | lost | repeated | CPU seconds |\n|--:|--:|---|--:|--:|---|"
 HEAD = "| chain | clients that have everything | lost | repeated | longest silence s |\n|---|--:|--:|--:|--:|"
 
 
@@ -81,12 +84,30 @@ def restarted(chain: Chain, clients: int, rate: int) -> dict[str, Any]:
     return counted
 
 
-def behind(chain: Chain, kafka: KafkaAdmin, clients: int) -> tuple[dict[str, Any], float, dict[str, Cost]]:
-    """Have all come at once with the same cursor, behind so many records.
+@dataclass(frozen=True)
+class Herd:
+    """Clients that came at once: what they counted, the seconds until the last one had all records, and what it cost."""
 
-    Return what they counted, the seconds until the last one had them all, and what it cost.
-    """
-    plan = Plan(BEHIND, start=USED.records // USED.partitions)
+    size: int
+    counted: dict[str, Any]
+    seconds: float
+    used: dict[str, Cost]
+
+    def row(self) -> str:
+        """Return the line of the table."""
+        cells = [
+            str(self.size),
+            f"{self.seconds:.1f}",
+            f"< {PROMISED} s: {kept(self.seconds < PROMISED)}",
+            missing(self.counted),
+            figure(self.counted["repeated"]),
+            costs(self.used),
+        ]
+        return f"| {' | '.join(cells)} |"
+
+
+def behind(chain: Chain, kafka: KafkaAdmin, clients: int, plan: Plan) -> Herd:
+    """Have all come at once with the same cursor, behind the records of `plan`."""
     writing(chain, chain.topic, plan).communicate()
     start = event_id(
         chain.topic, dict.fromkeys(range(plan.partitions), plan.start), kafka.topic_id(chain.topic)
@@ -107,7 +128,7 @@ def behind(chain: Chain, kafka: KafkaAdmin, clients: int) -> tuple[dict[str, Any
     with Swarm(load) as swarm:
         counted = swarm.result()
     took = time.monotonic() - began - load.linger
-    return counted, took, between(before, snapshot(chain.processes))
+    return Herd(plan.size, counted, took, between(before, snapshot(chain.processes)))
 
 
 def options() -> argparse.Namespace:
@@ -128,7 +149,7 @@ def main() -> int:
     asked = options()
     end_on_sigterm()
     workload = Workload("storm", asked.clients, 0)
-    rows, counts = [], []
+    rows, counts, herds = [], [], []
     with broker() as kafka:
         for number, name in enumerate(COMPARED):
             with CHAINS[name](kafka, number, workload) as chain, explained(chain):
@@ -138,15 +159,15 @@ def main() -> int:
             print(rows[-1], json.dumps(counts[-1]), sep="\n", flush=True)
         with CHAINS[OURS](kafka, len(COMPARED), workload) as chain, explained(chain):
             warm_up(chain)
-            herd, took, used = behind(chain, kafka, asked.clients)
-    told = (
-        f"{asked.clients:,} clients that came at once with one cursor, {BEHIND:,} records behind, had all of them after "
-        f"{took:.1f} s (promised: < {PROMISED} s: {kept(took < PROMISED)}; {missing(herd)} lost, {herd['repeated']:,} "
-        f"repeated); CPU seconds: {costs(used)}."
-    )
+            for number, size in enumerate(SIZES):
+                first = (USED.records + number * BEHIND) // USED.partitions
+                herds.append(behind(chain, kafka, asked.clients, Plan(BEHIND, size=size, start=first)))
+                print(herds[-1].row(), json.dumps(herds[-1].counted), sep="\n", flush=True)
+    told = f"{asked.clients:,} clients that came at once with one cursor, {BEHIND:,} records behind:\n"
     head = f"{machine()}. {asked.clients:,} clients, {asked.rate} records/s of 128 bytes for {SECONDS} s.\n"
-    show("\n".join([head, HEAD, *rows, f"\n{told}\n"]), asked.markdown, "storm")
-    return 0 if continuous(counts[0]) and continuous(herd) else 1
+    lines = [head, HEAD, *rows, "", told, HERD, *(herd.row() for herd in herds), ""]
+    show("\n".join(lines), asked.markdown, "storm")
+    return 0 if all(continuous(each) for each in [counts[0], *(herd.counted for herd in herds)]) else 1
 
 
 if __name__ == "__main__":

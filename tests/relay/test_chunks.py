@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafkasse import cursor, sse
@@ -17,7 +17,6 @@ from relay.chunks import BODY_BYTES, CHUNK_BYTES, FEW, SMALL_BYTES, Chain, Item,
 from tests.fakes import Chains
 from tests.harness.eventstream import EventStreamParser
 
-patient = settings(deadline=None)  # other processes may need the machine, too
 NAMES = st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,40}", fullmatch=True)
 TAGS = st.from_regex("1[0-9a-z]{8}", fullmatch=True)
 TEXTS = st.text().map(lambda text: text.encode("utf-8", "surrogatepass"))
@@ -64,7 +63,6 @@ def content(fields):
     return fields["formats"]["http-stream"]["content"]
 
 
-@patient
 @given(runs())
 def test_build_of_any_run_chains_its_items_without_a_gap(run):
     """A client takes an item only when its prev-id is the id of the item before."""
@@ -78,7 +76,6 @@ def test_build_of_any_run_chains_its_items_without_a_gap(run):
     assert place == cursor.encode_number(expected)
 
 
-@patient
 @given(runs())
 def test_build_of_any_run_has_every_record_once_in_order(run):
     """The content is the records' own events and nothing else."""
@@ -92,7 +89,6 @@ def test_build_of_any_run_has_every_record_once_in_order(run):
     assert sum(item.records for item, _ in found) == len(run.records)
 
 
-@patient
 @given(runs(), st.sampled_from(["", "dev-"]))
 def test_build_of_any_run_gives_items_a_proxy_accepts(run, prefix):
     """One malformed item makes Pushpin refuse a whole batch; ids are strings."""
@@ -108,7 +104,6 @@ def test_build_of_any_run_gives_items_a_proxy_accepts(run, prefix):
         assert item.size >= len(item.body)
 
 
-@patient
 @given(runs())
 def test_build_of_any_run_ends_an_item_where_it_grows_too_large(run):
     """More than one record in an item means that it kept the limit, and that the next record had no room in it."""
@@ -120,7 +115,6 @@ def test_build_of_any_run_ends_an_item_where_it_grows_too_large(run):
         assert len(text) + len(first) > CHUNK_BYTES
 
 
-@patient
 @given(runs())
 def test_build_of_any_run_ends_at_an_id_for_each_record(run):
     """Each record's event names the position after that record, whatever its item's id is."""
@@ -240,7 +234,6 @@ def event_of(record):
     return kind, data.replace("\r\n", "\n").replace("\r", "\n")
 
 
-@patient
 @given(rounds())
 def test_whole_of_any_runs_brings_every_record_once_to_who_follows_its_ids(round_):
     """Each item begins where the one before ends, and ends at the vector of what its clients have then."""
@@ -256,7 +249,6 @@ def test_whole_of_any_runs_brings_every_record_once_to_who_follows_its_ids(round
     assert positions == dict(enumerate(before)) | {run.partition: run.end for run in found}
 
 
-@patient
 @given(rounds())
 def test_whole_of_any_runs_has_ids_that_say_what_the_client_has_had(round_):
     """Up to and including that event, in every partition: whoever is cut off there goes on exactly."""
@@ -269,7 +261,6 @@ def test_whole_of_any_runs_has_ids_that_say_what_the_client_has_had(round_):
     ]
 
 
-@patient
 @given(rounds(), st.sampled_from(["", "dev-"]))
 def test_whole_of_any_runs_gives_items_that_the_proxy_passes_on_as_they_are(round_, prefix):
     """No filter looks at them, which is what they are for."""
@@ -285,7 +276,6 @@ def test_whole_of_any_runs_gives_items_that_the_proxy_passes_on_as_they_are(roun
     assert sum(item.records for item, _ in items) == sum(len(run.records) for run in found)
 
 
-@patient
 @given(rounds())
 def test_whole_of_any_runs_ends_an_item_where_it_grows_too_large_and_not_where_a_partition_ends(round_):
     """One flush for each client, however many partitions a round has read."""
@@ -395,7 +385,6 @@ def test_items_of_what_goes_by_two_chains_are_committed_and_counted_with_the_top
     ]
 
 
-@patient
 @given(st.data())
 def test_items_of_any_chains_commit_what_all_of_them_have_had(data):
     """And count each record once, by however many it goes."""
@@ -490,7 +479,6 @@ def items(draw):
     ]
 
 
-@patient
 @given(items())
 def test_batches_of_any_items_keep_order_and_limit(given_items):
     """A body beyond 1,000,000 bytes is refused whole."""
@@ -501,7 +489,6 @@ def test_batches_of_any_items_keep_order_and_limit(given_items):
         assert len(chunks.body(item.body for item in batch if item.body)) <= BODY_BYTES + 20
 
 
-@patient
 @given(items())
 def test_batches_of_any_items_are_no_smaller_than_they_must(given_items):
     """One publish for as many as fit."""

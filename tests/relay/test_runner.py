@@ -584,7 +584,7 @@ def test_stop_between_two_batches_leaves_the_rest_to_the_next_start():
     assert relay.kinds == "Pc"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.booleans(), max_size=20), st.lists(st.integers(0, 20), min_size=1, max_size=4))
 def test_run_through_any_outages_publishes_every_record_in_order_and_commits_only_what_was_accepted(
     failures, sizes
