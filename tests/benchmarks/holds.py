@@ -16,7 +16,7 @@ from tests.benchmarks.chains import CHAINS, Chain, broker
 from tests.benchmarks.cost import RUNNER, uses
 from tests.benchmarks.names import FASTAPI, OURS, PLAIN
 from tests.benchmarks.report import add_markdown, machine, show
-from tests.benchmarks.run import CONNECTS_PER_S, USED, explained, warm_up, writing
+from tests.benchmarks.run import CONNECTS_PER_S, USED, warmed_up, writing
 from tests.benchmarks.swarm import Load, Swarm
 from tests.benchmarks.workloads import Workload
 from tests.benchmarks.writer import Plan
@@ -100,8 +100,7 @@ def main() -> int:
     with broker() as kafka:
         for number, name in enumerate(COMPARED):
             workload = Workload("holds", asked.clients, 1)
-            with CHAINS[name](kafka, number, workload) as chain, explained(chain):
-                warm_up(chain)
+            with warmed_up(CHAINS[name], kafka, number, workload) as chain:
                 found.append(hold(chain, asked.clients, asked.seconds))
             print(*found[-1].rows(asked.clients), json.dumps(found[-1].counted), sep="\n", flush=True)
     rows = [row for held in found for row in held.rows(asked.clients)]

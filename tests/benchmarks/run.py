@@ -128,11 +128,12 @@ def measure(workload: Workload, chain: Chain, yardstick: str = "") -> Run:
     return Run(workload, chain.name, counted, used, written)
 
 
-def run(start: Start, kafka: KafkaAdmin, number: int, workload: Workload, yardstick: str = "") -> Run:
-    """Start a chain, send the workload through it, and end it."""
+@contextmanager
+def warmed_up(start: Start, kafka: KafkaAdmin, number: int, workload: Workload) -> Iterator[Chain]:
+    """Start a chain, wait until records pass, and end it."""
     with start(kafka, number, workload) as chain, explained(chain):
         warm_up(chain)
-        return measure(workload, chain, yardstick)
+        yield chain
 
 
 def chosen(blocks: list[str], names: list[str]) -> list[Workload]:
@@ -150,10 +151,12 @@ def run_all(asked: argparse.Namespace) -> list[Run]:
     chains = {**CHAINS, **peers}
     names = [*(asked.chain or found()), *peers]
     with broker(asked.bootstrap) as kafka:
-        run(CHAINS[OURS], kafka, 0, REHEARSAL)
+        with warmed_up(CHAINS[OURS], kafka, 0, REHEARSAL) as chain:
+            measure(REHEARSAL, chain)
         for workload in chosen(asked.block, asked.only):
             for name in turns(compared(workload, names), asked.repeat):
-                runs.append(run(chains[name], kafka, len(runs) + 1, workload, asked.yardstick))
+                with warmed_up(chains[name], kafka, len(runs) + 1, workload) as chain:
+                    runs.append(measure(workload, chain, asked.yardstick))
                 print(
                     row(runs[-1], runs), json.dumps(runs[-1].counted), runs[-1].written, sep="\n", flush=True
                 )

@@ -17,7 +17,7 @@ from tests.benchmarks.chains import CHAINS, Chain, broker
 from tests.benchmarks.cost import Cost, between, snapshot
 from tests.benchmarks.names import FASTAPI, OURS, PLAIN
 from tests.benchmarks.report import add_markdown, figure, kept, machine, missing, show
-from tests.benchmarks.run import CONNECTS_PER_S, SETTLING, USED, explained, warm_up, writing
+from tests.benchmarks.run import CONNECTS_PER_S, SETTLING, USED, warmed_up, writing
 from tests.benchmarks.swarm import Load, Swarm
 from tests.benchmarks.workloads import Workload, continuous
 from tests.benchmarks.writer import Plan
@@ -152,13 +152,11 @@ def main() -> int:
     rows, counts, herds = [], [], []
     with broker() as kafka:
         for number, name in enumerate(COMPARED):
-            with CHAINS[name](kafka, number, workload) as chain, explained(chain):
-                warm_up(chain)
+            with warmed_up(CHAINS[name], kafka, number, workload) as chain:
                 counts.append(restarted(chain, asked.clients, asked.rate))
             rows.append(row(name, counts[-1]))
             print(rows[-1], json.dumps(counts[-1]), sep="\n", flush=True)
-        with CHAINS[OURS](kafka, len(COMPARED), workload) as chain, explained(chain):
-            warm_up(chain)
+        with warmed_up(CHAINS[OURS], kafka, len(COMPARED), workload) as chain:
             for number, size in enumerate(SIZES):
                 first = (USED.records + number * BEHIND) // USED.partitions
                 herds.append(behind(chain, kafka, asked.clients, Plan(BEHIND, size=size, start=first)))
