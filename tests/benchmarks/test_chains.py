@@ -1,13 +1,16 @@
 """What is compared with, by the words of the command line."""
 
-from argparse import ArgumentTypeError
+from argparse import ArgumentTypeError, Namespace
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 
 import pytest
 
 from tests.benchmarks.chains import CHAINS
-from tests.benchmarks.names import KAFKA_SSE, OURS, RAW
+from tests.benchmarks.names import FASTAPI, KAFKA_SSE, OURS, PLAIN, RAW
 from tests.benchmarks.peers import peer
-from tests.benchmarks.run import compared
+from tests.benchmarks.run import NothingPassesError, compared, run_all
+from tests.benchmarks.test_report import a_run
 from tests.benchmarks.workloads import Workload
 
 
@@ -69,3 +72,41 @@ def test_chains_get_no_more_clients_than_they_can_take():
     assert set(chains) - set(compared(Workload("w", 100, 1), chains)) == {RAW}
     assert set(chains) - set(compared(Workload("w", 101, 1), chains)) == {RAW, KAFKA_SSE}
     assert {OURS, "Other"} <= set(compared(Workload("w", 10_000, 1), chains))
+
+
+@pytest.fixture
+def run_without(monkeypatch):
+    """Return a function that has three chains measured, by one of which nothing arrives, and returns which were."""
+
+    def run_chains(broken):
+        chains = {name: name for name in (OURS, PLAIN, FASTAPI)}
+
+        @contextmanager
+        def warmed_up(start, _kafka, _number, _workload):
+            if start == broken:
+                raise NothingPassesError
+            yield SimpleNamespace(name=start)
+
+        monkeypatch.setattr("tests.benchmarks.run.CHAINS", chains)
+        monkeypatch.setattr("tests.benchmarks.run.broker", nullcontext)
+        monkeypatch.setattr("tests.benchmarks.run.warmed_up", warmed_up)
+        monkeypatch.setattr(
+            "tests.benchmarks.run.measure", lambda workload, chain, *_: a_run(workload, chain.name)
+        )
+        asked = Namespace(
+            chain=[*chains], peer=[], only=["1x100000"], block=[], repeat=2, bootstrap="", yardstick=""
+        )
+        return [run.chain for run in run_all(asked)]
+
+    return run_chains
+
+
+def test_chain_that_nothing_passes_keeps_nobody_from_being_measured(run_without):
+    """An hour's figures are not lost for one that did not start; its row is missing."""
+    assert run_without(PLAIN) == [OURS, FASTAPI, FASTAPI, OURS]
+
+
+def test_project_that_nothing_passes_is_an_error(run_without):
+    """There is nothing to compare with."""
+    with pytest.raises(NothingPassesError):
+        run_without(OURS)
