@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from tests.benchmarks.chains import Chain, broker, ours
-from tests.benchmarks.report import add_markdown, figure, kept, machine, missing, show
+from tests.benchmarks.report import add_markdown, figure, kept, machine, missing, show, table_row
 from tests.benchmarks.run import CONNECTS_PER_S, SETTLING, USED, explained, warm_up, writing
 from tests.benchmarks.swarm import Load, Swarm
 from tests.benchmarks.workloads import Workload, continuous
@@ -49,7 +49,7 @@ def row(name: str, counted: dict[str, Any], replayed: float) -> str:
         figure(counted["repeated"]),
         figure(replayed, ",.1f"),
     ]
-    return f"| {' | '.join(cells)} |"
+    return table_row(cells)
 
 
 def options() -> argparse.Namespace:

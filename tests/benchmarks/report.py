@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,11 @@ def kept(promise: bool) -> str:  # noqa: FBT001 - the name says what it is
     return "yes" if promise else "**no**"
 
 
+def table_row(cells: Iterable[str]) -> str:
+    """Return a line of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
 def row(run: Run, runs: list[Run]) -> str:
     """Return the run's line of the main table."""
     counted = run.counted
@@ -126,7 +132,7 @@ def row(run: Run, runs: list[Run]) -> str:
         figure(counted["out_of_order"]),
         *(outcome(goal, run) for goal in (run.workload.promised, run.workload.reach)),
     ]
-    return f"| {' | '.join(cells)} |"
+    return table_row(cells)
 
 
 def cost(runs: list[Run]) -> str:

@@ -1,8 +1,9 @@
 """Measures the whole chain, side by side with others: `scripts/bench [--block NAME] [--chain NAME] [--markdown FILE]`.
 
 Real Kafka, relay, Django, real Pushpin and many clients.  Each run has fresh processes, except for the broker.  The
-block `benchmark` takes a quarter of an hour, `shapes` longer; with `--repeat 3` three times as long.  Ends with 1 when a
-record was lost, repeated or out of order on the way through this project; slowness is shown, not punished.
+block `benchmark` takes a quarter of an hour, `shapes` longer; with `--repeat 3` three times as long.  What is compared with,
+and lets no record pass, has no row; why, is told.  Ends with 1 when a record was lost, repeated or out of order on the way
+through this project; slowness is shown, not punished.
 
 `scripts/bench holds`, `relay`, `replay` and `storm` measure what idle clients cost, the relay alone, live events beside
 replays, and crowds that come back; each has a `--help` of its own.
@@ -155,24 +156,24 @@ def run_all(asked: argparse.Namespace) -> list[Run]:
     peers: dict[str, Start] = dict(asked.peer)
     chains = {**CHAINS, **peers}
     names = [*(asked.chain or found()), *peers]
-    number = 0  # that of a chain, by which its topics are called
+    planned = [
+        (workload, name)
+        for workload in chosen(asked.block, asked.only)
+        for name in turns(compared(workload, names), asked.repeat)
+    ]
     with broker(asked.bootstrap) as kafka:
-        with warmed_up(CHAINS[OURS], kafka, number, REHEARSAL) as chain:
+        with warmed_up(CHAINS[OURS], kafka, 0, REHEARSAL) as chain:
             measure(REHEARSAL, chain)
-        for workload in chosen(asked.block, asked.only):
-            for name in turns(compared(workload, names), asked.repeat):
-                number += 1
-                try:
-                    with warmed_up(chains[name], kafka, number, workload) as chain:
-                        runs.append(measure(workload, chain, asked.yardstick))
-                except NothingPassesError as error:
-                    if name == OURS:
-                        raise
-                    traceback.print_exception(error)  # the others are measured all the same
-                    continue
-                print(
-                    row(runs[-1], runs), json.dumps(runs[-1].counted), runs[-1].written, sep="\n", flush=True
-                )
+        for number, (workload, name) in enumerate(planned, 1):
+            try:
+                with warmed_up(chains[name], kafka, number, workload) as chain:
+                    runs.append(measure(workload, chain, asked.yardstick))
+            except NothingPassesError as error:
+                if name == OURS:
+                    raise
+                traceback.print_exception(error)  # the others are measured all the same
+                continue
+            print(row(runs[-1], runs), json.dumps(runs[-1].counted), runs[-1].written, sep="\n", flush=True)
     return runs
 
 

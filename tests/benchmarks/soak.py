@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.cost import RUNNER, uses
-from tests.benchmarks.report import add_markdown, machine, show
+from tests.benchmarks.report import add_markdown, machine, show, table_row
 from tests.benchmarks.swarm import Load, Swarm
 from tests.harness.check import NumberedWriter
 from tests.harness.cursors import event_id
@@ -69,7 +69,7 @@ class Series:
             tenth = max(1, len(held) // TENTHS)
             first, last = statistics.mean(held[:tenth]), statistics.mean(held[-tenth:])
             cells += [f"{first:.1f}", f"{last:.1f}", f"{self.slope(held):+.1f}"]
-        return f"| {' | '.join(cells)} |"
+        return table_row(cells)
 
 
 def rises(held: Sequence[float]) -> bool:

@@ -2,8 +2,8 @@
 
 What holds the clients is killed while records flow, and started again: all come back at once, as browsers do, with the id
 of their last event.  Then, through this project's chain alone, all come with one cursor and miss the same thousands of
-records, short ones and then longer ones.  Real Kafka, this project's chain and what is done in place of it.  Ends with 1 when a client of this project
-missed a record, or got one twice.
+records, short ones and then longer ones.  Real Kafka, this project's chain and what is done in place of it.  Ends with 1
+when a client of this project missed a record, or got one twice.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 from tests.benchmarks.chains import CHAINS, Chain, broker
 from tests.benchmarks.cost import Cost, between, snapshot
 from tests.benchmarks.names import FASTAPI, OURS, PLAIN
-from tests.benchmarks.report import add_markdown, figure, kept, machine, missing, show
+from tests.benchmarks.report import add_markdown, figure, kept, machine, missing, show, table_row
 from tests.benchmarks.run import CONNECTS_PER_S, SETTLING, USED, warmed_up, writing
 from tests.benchmarks.swarm import Load, Swarm
 from tests.benchmarks.workloads import Workload, continuous
@@ -47,7 +47,7 @@ def row(chain: str, counted: dict[str, Any]) -> str:
         figure(counted["repeated"]),
         figure(counted["silence_ms"] / 1000, ",.1f"),
     ]
-    return f"| {' | '.join(cells)} |"
+    return table_row(cells)
 
 
 def costs(used: dict[str, Cost]) -> str:
@@ -103,7 +103,7 @@ class Herd:
             figure(self.counted["repeated"]),
             costs(self.used),
         ]
-        return f"| {' | '.join(cells)} |"
+        return table_row(cells)
 
 
 def behind(chain: Chain, kafka: KafkaAdmin, clients: int, plan: Plan) -> Herd:
@@ -157,8 +157,8 @@ def main() -> int:
             rows.append(row(name, counts[-1]))
             print(rows[-1], json.dumps(counts[-1]), sep="\n", flush=True)
         with warmed_up(CHAINS[OURS], kafka, len(COMPARED), workload) as chain:
-            for number, size in enumerate(SIZES):
-                first = (USED.records + number * BEHIND) // USED.partitions
+            for earlier, size in enumerate(SIZES):
+                first = (USED.records + earlier * BEHIND) // USED.partitions
                 herds.append(behind(chain, kafka, asked.clients, Plan(BEHIND, size=size, start=first)))
                 print(herds[-1].row(), json.dumps(herds[-1].counted), sep="\n", flush=True)
     told = f"{asked.clients:,} clients that came at once with one cursor, {BEHIND:,} records behind:\n"

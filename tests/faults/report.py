@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.benchmarks.report import machine, markers, write_between_markers
+from tests.benchmarks.report import machine, markers, table_row, write_between_markers
 from tests.faults.audience import KINDS
 from tests.faults.judge import WORDS, Verdict
 
@@ -58,7 +58,7 @@ def line(outcome: Outcome) -> str:
         f"{outcome.again:,}",
         findings(outcome.found),
     ]
-    return f"| {' | '.join(cells)} |"
+    return table_row(cells)
 
 
 def write(path: Path, outcomes: list[Outcome], seed: int) -> None:
